@@ -1,0 +1,44 @@
+# Thin: each target is a command or two that can also be typed. JOBS bounds parallel compilation (a file that sees
+# torch takes up to 1.5 GB).
+JOBS ?= $(shell nproc)
+BUILD := build/release
+PYTEST := SDTUNE_BUILD=$(CURDIR)/$(BUILD) .deps/venv/bin/python -m pytest -q
+
+.PHONY: build demo test test-full check format docs bench clean
+
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json
+	scripts/bootstrap
+	cmake --preset release
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD) -j $(JOBS)
+
+# Everything in demo/: pictures, a small model, what it became, the loss curve, the log.
+demo: build
+	$(BUILD)/sdtune demo
+
+test: build
+	scripts/bootstrap --tests
+	ctest --test-dir $(BUILD) --output-on-failure
+	$(PYTEST) tests -m "not large"
+
+# Also whole-size models and long series: hours of work and 18 GB of memory.
+test-full: build
+	scripts/bootstrap --tests
+	ctest --test-dir $(BUILD) --output-on-failure
+	$(PYTEST) tests
+
+check: build
+	scripts/check
+
+format:
+	git ls-files -co --exclude-standard '*.cc' '*.h' '*.cu' | xargs clang-format -i
+
+docs: build
+	$(BUILD)/sdtune docs options > docs/options.md
+
+bench: build
+	$(BUILD)/sdtune-bench-kernels
+
+clean:
+	rm -rf build

@@ -1,0 +1,87 @@
+// Times each operator of src/kernels against torch's composite at the sizes of Stable Diffusion 1.5
+// and 512² pictures, forward and backward together. An operator stays only while it wins; the
+// figures are in RESULTS.md.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <benchmark/benchmark.h>
+#include <malloc.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/system.h"
+#include "kernels/geglu.h"
+
+namespace sdtune {
+namespace {
+
+at::Tensor composite(const at::Tensor& x) {
+  const auto halves = x.chunk(2, -1);
+  return halves[0] * at::gelu(halves[1]);
+}
+
+size_t allocated_bytes() {
+  const auto memory = ::mallinfo2();
+  return memory.uordblks + memory.hblkhd;
+}
+
+struct Case {
+  const char* name;
+  at::Tensor (*function)(const at::Tensor&);
+  at::ScalarType type;
+  int64_t rows;
+  int64_t width;  // of the input: twice the output's
+};
+
+void forward_and_backward(benchmark::State& state, const Case& job) {
+  const at::Tensor x = at::randn({job.rows, job.width}).to(job.type).set_requires_grad(true);
+  const at::Tensor grad = at::randn({job.rows, job.width / 2}).to(job.type);
+  size_t kept = 0;
+  for (auto _ : state) {
+    const size_t before = allocated_bytes();
+    const at::Tensor out = job.function(x);
+    kept = allocated_bytes() - before;
+    benchmark::DoNotOptimize(torch::autograd::grad({out}, {x}, {grad}));
+  }
+  state.counters["kept_MB"] = static_cast<double>(kept) / 1e6;  // from forward until backward
+}
+
+void register_all() {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [rows, width] : {std::pair{4096, 2560}, {1024, 5120}, {256, 10240}}) {
+      for (const auto& [name, function] : {std::pair{"sdtune", &geglu}, {"torch", &composite}}) {
+        const Case job = {name, function, type, rows, width};
+        const std::string title = std::string("geglu/") + c10::toString(type) + "/" +
+                                  std::to_string(rows) + "x" + std::to_string(width) + "/" + name;
+        benchmark::RegisterBenchmark(
+            title.c_str(), [job](benchmark::State& state) { forward_and_backward(state, job); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sdtune
+
+// Rivals alternate, so that a busy neighbour slows both. Flags given on the command line come last
+// and win.
+int main(int argc, char** argv) {
+  std::vector<std::string> flags = {argv[0], "--benchmark_enable_random_interleaving=true",
+                                    "--benchmark_repetitions=9", "--benchmark_min_time=0.2",
+                                    "--benchmark_report_aggregates_only=true"};
+  flags.insert(flags.end(), argv + 1, argv + argc);
+  std::vector<char*> pointers;
+  for (std::string& flag : flags) pointers.push_back(flag.data());
+  int count = static_cast<int>(pointers.size());
+  benchmark::Initialize(&count, pointers.data());
+  if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 2;
+  benchmark::AddCustomContext("processor", sdtune::processor_name());
+  benchmark::AddCustomContext("torch_threads", std::to_string(at::get_num_threads()));
+  // Freed memory stays with the process, as in training: the figures hold no page faults.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  sdtune::register_all();
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

@@ -1,0 +1,72 @@
+# Finds the libraries and gives each a target. torch's include folders come last (-idirafter): the wheel
+# ships its own fmt and protobuf headers, which must not shadow the system's.
+find_package(Threads REQUIRED)
+
+if(NOT SDTUNE_TORCH_DIR)
+  file(GLOB _torch_dirs ${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/torch)
+  list(POP_FRONT _torch_dirs _torch_dir)
+  set(SDTUNE_TORCH_DIR "${_torch_dir}" CACHE PATH "The torch wheel's folder (2.11 or later)")
+endif()
+if(NOT EXISTS ${SDTUNE_TORCH_DIR}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "libtorch was not found. Run scripts/bootstrap, or pass -DSDTUNE_TORCH_DIR=<site-packages>/torch.")
+endif()
+
+# libtorch_cpu and c10 alone: libtorch.so would drag in CUDA.
+add_library(sdtune_torch INTERFACE)
+target_compile_options(sdtune_torch INTERFACE  # .cu files never see torch
+  "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${SDTUNE_TORCH_DIR}/include>"
+  "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${SDTUNE_TORCH_DIR}/include/torch/csrc/api/include>")
+target_link_directories(sdtune_torch INTERFACE ${SDTUNE_TORCH_DIR}/lib)
+target_link_options(sdtune_torch INTERFACE
+  -Wl,-rpath,${SDTUNE_TORCH_DIR}/lib
+  -Wl,-rpath-link,${SDTUNE_TORCH_DIR}/lib:${SDTUNE_TORCH_DIR}/../nvidia/cu13/lib)
+target_link_libraries(sdtune_torch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed Threads::Threads)
+
+add_library(sdtune_log INTERFACE)
+if(SDTUNE_CORE_ONLY)
+  target_compile_definitions(sdtune_log INTERFACE SPDLOG_HEADER_ONLY SPDLOG_FMT_EXTERNAL FMT_HEADER_ONLY)
+else()
+  find_package(fmt REQUIRED)
+  find_package(spdlog REQUIRED)
+  find_package(CLI11 REQUIRED)
+  find_package(PkgConfig REQUIRED)
+  find_package(ZLIB REQUIRED)
+  pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips-cpp)
+  pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+  # Debian's libopencv-imgproc-dev ships no CMake files.
+  find_path(OPENCV_INCLUDE opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)
+  find_library(OPENCV_CORE opencv_core REQUIRED)
+  find_library(OPENCV_IMGPROC opencv_imgproc REQUIRED)
+  add_library(sdtune_opencv INTERFACE)
+  target_include_directories(sdtune_opencv SYSTEM INTERFACE ${OPENCV_INCLUDE})
+  target_link_libraries(sdtune_opencv INTERFACE ${OPENCV_IMGPROC} ${OPENCV_CORE})
+  target_link_libraries(sdtune_log INTERFACE fmt::fmt spdlog::spdlog)
+endif()
+
+if(SDTUNE_TESTS)
+  find_package(GTest REQUIRED)
+  find_path(RAPIDCHECK_INCLUDE rapidcheck/gtest.h)
+endif()
+
+set(SDTUNE_HAVE_CUDA OFF)
+if(NOT SDTUNE_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  endif()
+  if(NOT CMAKE_CUDA_COMPILER)
+    find_program(SDTUNE_NVCC nvcc HINTS /usr/local/cuda/bin)
+    if(SDTUNE_NVCC)
+      set(CMAKE_CUDA_COMPILER ${SDTUNE_NVCC})
+    endif()
+  endif()
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    find_package(CUDAToolkit REQUIRED)
+    set(SDTUNE_HAVE_CUDA ON)
+  elseif(SDTUNE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "SDTUNE_CUDA=ON, but nvcc was not found. Put it on PATH or pass -DCMAKE_CUDA_COMPILER=.")
+  endif()
+endif()

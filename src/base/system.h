@@ -1,0 +1,27 @@
+// What else is asked of the operating system: signals, memory, time, the processor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace sdtune {
+
+// After this the first SIGINT or SIGTERM sets a flag and the second ends the process at once with
+// 128 + its number.
+void install_stop_signals();
+// 0, or the number of the first stop signal received.
+int stop_signal();
+void request_stop_for_test(int signal);  // as if the signal had come; 0 clears
+
+uint64_t resident_bytes();       // this process now
+uint64_t peak_resident_bytes();  // its highest so far
+bool stderr_is_terminal();
+int terminal_width();              // columns of stderr, 100 when unknown
+std::string local_time_iso8601();  // "2026-01-31T12:00:00"
+double seconds_since_start();      // since the process began
+std::string processor_name();      // "AMD EPYC …", for records of a run
+uint64_t random_seed();            // from the system's entropy
+// The folder of the running program's file.
+std::string program_folder();
+
+}  // namespace sdtune

@@ -1,0 +1,30 @@
+#include "commands/command_table.h"
+
+#include "commands/demo.h"
+#include "commands/docs.h"
+#include "commands/train.h"
+
+namespace sdtune {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      {"train",
+       {"fine_tune"},
+       "Fine-tune a Stable Diffusion model on captioned pictures.",
+       run_train,
+       describe_defaults<TrainOptions>},
+      {"demo",
+       {},
+       "Fine-tune a small model on drawn pictures, to see the whole path work.",
+       run_demo,
+       describe_defaults<DemoOptions>},
+      {"docs",
+       {},
+       "Print the options of all commands as Markdown, or of one as a JSON schema.",
+       run_docs,
+       describe_defaults<DocsOptions>},
+  };
+  return table;
+}
+
+}  // namespace sdtune

@@ -1,0 +1,56 @@
+#include "commands/train.h"
+
+#include <ATen/Parallel.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "kernels/load_cuda.h"
+#include "options/command_line.h"
+#include "train/trainer.h"
+
+namespace sdtune {
+
+namespace {
+
+LogLevel log_level(const std::string& name) {
+  if (name == "DEBUG") return LogLevel::kDebug;
+  if (name == "INFO") return LogLevel::kInfo;
+  return name == "WARNING" ? LogLevel::kWarning : LogLevel::kError;
+}
+
+at::Device choose_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (load_cuda()) return at::kCUDA;
+  if (name == "cuda") {
+    throw UsageError("there is no usable NVIDIA GPU", "--device",
+                     "leave the option out to compute on the CPU; --console_log_level=DEBUG says "
+                     "what was missing");
+  }
+  return at::kCPU;
+}
+
+}  // namespace
+
+int train_with(TrainOptions& options) {
+  validate(options);
+  make_writable_folder(options.run.output_dir);
+  remove_stale_temporaries(options.run.output_dir);
+  install_stop_signals();
+  if (options.run.num_cpu_threads_per_process) {
+    at::set_num_threads(static_cast<int>(*options.run.num_cpu_threads_per_process));
+  }
+  return Trainer(options, choose_device(options.run.device)).run();
+}
+
+int run_train(std::span<const std::string> args) {
+  TrainOptions options;
+  OptionTable table = describe(options);
+  if (!parse_command_line(table, args)) return 0;
+  configure_log({.level = log_level(options.log.console_log_level),
+                 .file = options.log.console_log_file.value_or("").string()});
+  return train_with(options);
+}
+
+}  // namespace sdtune

@@ -1,0 +1,17 @@
+// `sdtune train` (sd-scripts' fine_tune.py): options, device and messages; the work is
+// train/trainer.h's.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "train/train_options.h"
+
+namespace sdtune {
+
+int run_train(std::span<const std::string> args);
+
+// The same from options already filled in. Returns the exit code.
+int train_with(TrainOptions& options);
+
+}  // namespace sdtune

@@ -1,0 +1,27 @@
+#include "diffusion/draws.h"
+
+#include "base/philox.h"
+
+namespace sdtune {
+
+at::Tensor draw_noise(const DrawPosition& position, at::IntArrayRef shape) {
+  at::Tensor noise = at::empty(shape, at::kFloat);
+  const int64_t count = shape[0];
+  const auto size = static_cast<size_t>(count > 0 ? noise.numel() / count : 0);
+  for (int64_t i = 0; i < count; ++i) {
+    Random random(position.seed, Draw::kNoise, position.step, position.first_sample + i);
+    random.fill_normal({noise.data_ptr<float>() + i * size, size});
+  }
+  return noise;
+}
+
+at::Tensor draw_timesteps(const DrawPosition& position, int64_t count, int64_t low, int64_t high) {
+  at::Tensor timesteps = at::empty({count}, at::kLong);
+  for (int64_t i = 0; i < count; ++i) {
+    Random random(position.seed, Draw::kTimestep, position.step, position.first_sample + i);
+    timesteps.data_ptr<int64_t>()[i] = low + static_cast<int64_t>(random.below(high - low));
+  }
+  return timesteps;
+}
+
+}  // namespace sdtune

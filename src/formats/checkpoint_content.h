@@ -1,0 +1,30 @@
+// What a torch checkpoint of either form comes down to: named tensors, and where in the file the
+// bytes of their storages lie.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/state_dict.h"
+
+namespace sdtune {
+
+struct CheckpointStorage {
+  uint64_t offset = 0;  // in the file
+  uint64_t bytes = 0;   // known to lie inside it
+  std::optional<uint32_t> crc;
+};
+
+struct CheckpointContent {
+  StateDict dict;
+  std::vector<CheckpointStorage> storages;  // as PickleTensor::storage counts them
+};
+
+// Both take the whole file and throw Error naming `where`.
+CheckpointContent read_zip_checkpoint(std::span<const std::byte> file, const std::string& where);
+CheckpointContent read_legacy_checkpoint(std::span<const std::byte> file, const std::string& where);
+
+}  // namespace sdtune

@@ -1,0 +1,11 @@
+// Opens a file of weights by what its bytes say, not by its name.
+#pragma once
+
+#include "formats/weights.h"
+
+namespace sdtune {
+
+// safetensors, or a torch checkpoint in zip or legacy form; Error names what was found instead.
+std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path);
+
+}  // namespace sdtune

@@ -1,0 +1,26 @@
+// Resizing, cropping and the step from bytes to the model's numbers. Which size a picture gets is
+// decided elsewhere (data/buckets.h).
+#pragma once
+
+#include "image/image.h"
+
+namespace sdtune {
+
+enum class Interpolation {
+  kDefault,  // kArea when neither side grows, else kLanczos: the rule of sd-scripts 0.10
+  kArea,     // mean of the covered source area; the bits of OpenCV's INTER_AREA
+  kLanczos,  // Lanczos with three lobes, widened when shrinking against aliasing; the bits of PIL's
+};
+
+// The whole picture scaled to `width` x `height`, both at least 1. A picture that has this size
+// already comes back unchanged.
+Image resize(const Image& image, int width, int height,
+             Interpolation interpolation = Interpolation::kDefault);
+
+// The part [x, x + width) x [y, y + height), which must lie inside.
+Image crop(const Image& image, int x, int y, int width, int height);
+
+// out [3, height, width]: (value / 255 - 0.5) / 0.5, so -1 is black and 1 is white.
+void to_planes(const Image& image, float* out);
+
+}  // namespace sdtune

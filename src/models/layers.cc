@@ -1,0 +1,79 @@
+#include "models/layers.h"
+
+#include <ATen/ATen.h>
+
+namespace sdtune {
+namespace {
+
+at::Tensor as_type_of(const at::Tensor& x, const at::Tensor& parameter) {
+  return parameter.defined() ? parameter.to(x.scalar_type()) : parameter;
+}
+
+}  // namespace
+
+at::Tensor unloaded(at::IntArrayRef shape) {
+  return at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(at::kMeta));
+}
+
+Linear::Linear(int64_t in_features, int64_t out_features, bool has_bias)
+    : weight(unloaded({out_features, in_features})) {
+  if (has_bias) bias = unloaded({out_features});
+}
+
+void Linear::visit(ParameterVisitor& v) {
+  v("weight", weight);
+  if (bias.defined()) v("bias", bias);
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return at::linear(x, as_type_of(x, weight), as_type_of(x, bias));
+}
+
+Conv2d::Conv2d(const ConvShape& shape)
+    : stride(shape.stride),
+      padding(shape.padding),
+      weight(unloaded({shape.out_channels, shape.in_channels, shape.kernel, shape.kernel})),
+      bias(unloaded({shape.out_channels})) {}
+
+void Conv2d::visit(ParameterVisitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+at::Tensor Conv2d::forward(const at::Tensor& x) const {
+  return at::conv2d(x, as_type_of(x, weight), as_type_of(x, bias), stride, padding);
+}
+
+GroupNorm::GroupNorm(int64_t group_count, int64_t channels, double epsilon)
+    : groups(group_count), eps(epsilon), weight(unloaded({channels})), bias(unloaded({channels})) {}
+
+void GroupNorm::visit(ParameterVisitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+at::Tensor GroupNorm::forward(const at::Tensor& x) const {
+  return at::group_norm(x, groups, as_type_of(x, weight), as_type_of(x, bias), eps);
+}
+
+at::Tensor GroupNorm::forward_silu(const at::Tensor& x) const { return at::silu(forward(x)); }
+
+LayerNorm::LayerNorm(int64_t channels, double epsilon)
+    : eps(epsilon), weight(unloaded({channels})), bias(unloaded({channels})) {}
+
+void LayerNorm::visit(ParameterVisitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, {x.size(-1)}, as_type_of(x, weight), as_type_of(x, bias), eps);
+}
+
+Embedding::Embedding(int64_t rows, int64_t channels) : weight(unloaded({rows, channels})) {}
+
+void Embedding::visit(ParameterVisitor& v) { v("weight", weight); }
+
+at::Tensor Embedding::forward(const at::Tensor& ids) const { return at::embedding(weight, ids); }
+
+}  // namespace sdtune

@@ -1,0 +1,110 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "optim/adamw.h"
+#include "optim/grad_scaler.h"
+#include "optim/lr_schedule.h"
+
+namespace sdtune {
+namespace {
+
+at::Tensor parameter(std::vector<float> values) { return at::tensor(values).requires_grad_(true); }
+
+void set_gradient(at::Tensor& p, std::vector<float> values) {
+  p.mutable_grad() = at::tensor(values);
+}
+
+TEST(AdamW, FollowsThePaperOverThreeSteps) {
+  at::Tensor p = parameter({1.0f, -2.0f});
+  AdamW optimizer({{{{"p", p}}, 0.1}},
+                  {.beta1 = 0.8, .beta2 = 0.9, .eps = 1e-6, .weight_decay = 0.05});
+  double w[2] = {1, -2}, m[2] = {0, 0}, v[2] = {0, 0};
+  for (int t = 1; t <= 3; ++t) {
+    const float g[2] = {0.3f * static_cast<float>(t), -0.1f};
+    set_gradient(p, {g[0], g[1]});
+    optimizer.step(0.5);
+    for (int i = 0; i < 2; ++i) {
+      m[i] = 0.8 * m[i] + 0.2 * g[i];
+      v[i] = 0.9 * v[i] + 0.1 * g[i] * g[i];
+      w[i] -= 0.05 * 0.05 * w[i];
+      w[i] -= 0.05 * (m[i] / (1 - std::pow(0.8, t))) /
+              (std::sqrt(v[i] / (1 - std::pow(0.9, t))) + 1e-6);
+      EXPECT_NEAR(p[i].item<double>(), w[i], 1e-6);
+    }
+  }
+}
+
+TEST(AdamW, LeavesParametersWithoutGradientAlone) {
+  at::Tensor used = parameter({1.0f}), unused = parameter({1.0f});
+  AdamW optimizer({{{{"used", used}, {"unused", unused}}, 0.1}}, {});
+  set_gradient(used, {1.0f});
+  optimizer.step(1);
+  EXPECT_LT(used.item<float>(), 1.0f);
+  EXPECT_EQ(unused.item<float>(), 1.0f);
+}
+
+TEST(AdamW, StateMovedToAnotherOptimizerContinuesBitForBit) {
+  at::Tensor a = parameter({1.0f, 2.0f}), b = parameter({1.0f, 2.0f});
+  AdamW first({{{{"p", a}}, 0.01}}, {}), second({{{{"p", b}}, 0.01}}, {});
+  set_gradient(a, {0.5f, -0.25f});
+  first.step(1);
+  b.detach().copy_(a.detach());
+  std::vector<at::Tensor> saved;
+  first.visit_state([&](const std::string&, at::Tensor& s) { saved.push_back(s.clone()); });
+  size_t i = 0;
+  second.visit_state([&](const std::string&, at::Tensor& s) { s.copy_(saved[i++]); });
+  for (at::Tensor* p : {&a, &b}) set_gradient(*p, {0.1f, 0.2f});
+  first.step(1);
+  second.step(1);
+  EXPECT_TRUE(a.equal(b));
+}
+
+TEST(ClipGradients, ScalesToTheJointNorm) {
+  const std::vector<at::Tensor> gradients = {at::tensor({3.0f}), at::tensor({0.0f, 4.0f})};
+  EXPECT_NEAR(clip_gradients(gradients, 1).item<double>(), 5, 1e-6);
+  EXPECT_NEAR(gradients[0][0].item<double>(), 0.6, 1e-6);
+  EXPECT_NEAR(gradients[1][1].item<double>(), 0.8, 1e-6);
+  EXPECT_NEAR(clip_gradients(gradients, 2).item<double>(), 1, 1e-5);  // below the limit: untouched
+  EXPECT_NEAR(gradients[0][0].item<double>(), 0.6, 1e-6);
+}
+
+TEST(GradScaler, SkipsAndHalvesOnOverflowAndGrowsAfter2000Steps) {
+  GradScaler scaler(at::kCPU);
+  const std::vector<at::Tensor> good = {at::tensor({65536.0f})};
+  EXPECT_TRUE(scaler.unscale(good));
+  EXPECT_EQ(good[0].item<float>(), 1.0f);
+  scaler.update();
+  EXPECT_EQ(scaler.good_steps(), 1);
+  EXPECT_FALSE(
+      scaler.unscale({at::tensor({1.0f}), at::tensor({std::numeric_limits<float>::infinity()})}));
+  scaler.update();
+  EXPECT_EQ(scaler.current_scale(), 32768);
+  scaler.restore(1024, 1999);
+  EXPECT_TRUE(scaler.unscale({at::tensor({1.0f})}));
+  scaler.update();
+  EXPECT_EQ(scaler.current_scale(), 2048);
+  EXPECT_EQ(scaler.good_steps(), 0);
+}
+
+// Golden values of the behaviour specification, appendix B.4.
+TEST(LrSchedule, HasTheKnownFactors) {
+  const LrSchedule restarts{LrScheduleKind::kCosineWithRestarts, 100, 0, 3};
+  const LrSchedule polynomial{
+      .kind = LrScheduleKind::kPolynomial, .total_steps = 100, .learning_rate = 1e-3};
+  const int64_t steps[] = {0, 5, 10, 15, 50, 80, 90, 100};
+  const double restart_factors[] = {1, .9455, .7939, .5782, .5, .6545, .2061, 0};
+  const double polynomial_factors[] = {1, .95, .9, .85, .5, .2001, .1001, .0001};
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_NEAR(restarts.factor(steps[i]), restart_factors[i], 1e-4);
+    EXPECT_NEAR(polynomial.factor(steps[i]), polynomial_factors[i], 1e-4);
+  }
+  const LrSchedule linear{LrScheduleKind::kLinear, 100, 10};
+  EXPECT_DOUBLE_EQ(linear.factor(0), 0);
+  EXPECT_DOUBLE_EQ(linear.factor(5), 0.5);
+  EXPECT_DOUBLE_EQ(linear.factor(10), 1);
+  EXPECT_DOUBLE_EQ(linear.factor(55), 0.5);
+}
+
+}  // namespace
+}  // namespace sdtune

@@ -1,0 +1,34 @@
+#include "train/run_folder.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/system.h"
+
+namespace sdtune {
+
+namespace {
+
+std::filesystem::path made(std::filesystem::path folder) {
+  make_writable_folder(folder);
+  return folder;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::filesystem::path& output_dir, const std::string& name,
+                     const std::string& run_toml)
+    : path_(made(output_dir / (name + "-run"))), events_(path_ / "events.jsonl") {
+  write_file(path_ / "run.toml", run_toml);
+}
+
+void RunFolder::event(const std::string& kind, const nlohmann::json& fields) {
+  nlohmann::ordered_json line;
+  line["time"] = local_time_iso8601();
+  line["event"] = kind;
+  for (const auto& [key, value] : fields.items()) line[key] = value;
+  // A loss that is not finite becomes null, as JSON has no word for it.
+  events_.append(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                 kind != "step");
+}
+
+}  // namespace sdtune

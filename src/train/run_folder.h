@@ -1,0 +1,29 @@
+// The record of a run: <output_dir>/<name>-run/ with run.toml (every option; alone it runs the job
+// again) and events.jsonl (one JSON object a line, only ever appended to). The trainer writes,
+// everybody else only reads.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/files.h"
+
+namespace sdtune {
+
+class RunFolder {
+ public:
+  // Makes the folder and writes run.toml; events of an earlier part of the same run stay.
+  RunFolder(const std::filesystem::path& output_dir, const std::string& name,
+            const std::string& run_toml);
+
+  const std::filesystem::path& path() const { return path_; }
+  // Appends {"time": …, "event": kind, …fields}. Synced to disk for all but "step" events.
+  void event(const std::string& kind, const nlohmann::json& fields);
+
+ private:
+  std::filesystem::path path_;
+  AppendFile events_;
+};
+
+}  // namespace sdtune

@@ -1,0 +1,67 @@
+#include "train/save_model.h"
+
+#include "models/modelspec.h"
+#include "text/tokenizer_files.h"
+
+namespace sdtune {
+
+namespace {
+
+SaveFormat source_format(const ModelSource& source) {
+  if (!source.single_file) {
+    return source.unet.file->is_torch_checkpoint() ? SaveFormat::kDiffusers
+                                                   : SaveFormat::kDiffusersSafetensors;
+  }
+  return source.single_file->is_torch_checkpoint() ? SaveFormat::kCkpt : SaveFormat::kSafetensors;
+}
+
+SavePrecision save_precision(const std::optional<std::string>& name) {
+  if (!name) return SavePrecision::kAsTrained;
+  if (*name == "fp16") return SavePrecision::kFp16;
+  return *name == "bf16" ? SavePrecision::kBf16 : SavePrecision::kFloat;
+}
+
+std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainOptions& options) {
+  const ModelspecOptions& given = options.modelspec;
+  ModelspecFields fields;
+  fields.family = trainee.source->family;
+  fields.prediction = trainee.source->prediction;
+  fields.title = given.title.value_or(base_name(options));
+  fields.version = SDTUNE_VERSION;
+  if (options.dataset.resolution) {
+    fields.resolution = {options.dataset.resolution->width, options.dataset.resolution->height};
+  }
+  if (options.run.clip_skip > 0) fields.clip_skip = options.run.clip_skip;
+  fields.author = given.author.value_or("");
+  fields.description = given.description.value_or("");
+  fields.license = given.license.value_or("");
+  fields.tags = given.tags.value_or("");
+  fields.usage_hint = given.usage_hint.value_or("");
+  fields.merged_from = given.merged_from.value_or("");
+  fields.trigger_phrase = given.trigger_phrase.value_or("");
+  fields.preprocessor = given.preprocessor.value_or("");
+  fields.is_negative_embedding = given.is_negative_embedding.value_or("");
+  if (given.thumbnail) fields.thumbnail = given.thumbnail->string();
+  return modelspec_metadata(fields);
+}
+
+}  // namespace
+
+std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
+                                         SaveMoment moment, const Position& position) {
+  SaveRequest request;
+  request.format = save_format(options.save, source_format(*trainee.source));
+  request.path = model_path(options, request.format, moment);
+  request.precision = save_precision(options.save.save_precision);
+  request.epoch = position.epoch;
+  request.global_step = position.step;
+  request.metadata = metadata(trainee, options);
+  request.extra_files = tokenizer_files(
+      trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
+  const TrainedParts parts{&trainee.unet,
+                           trainee.trains_text_encoder ? &trainee.text_encoder : nullptr};
+  save_stable_diffusion(*trainee.source, parts, request);
+  return request.path;
+}
+
+}  // namespace sdtune

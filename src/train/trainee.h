@@ -1,0 +1,53 @@
+// The models on their device, and all that changes them or is asked of them in a step. Set up once,
+// before the first step: precision, device and what is frozen are decided here and nowhere later.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "diffusion/noise_schedule.h"
+#include "models/stable_diffusion.h"
+#include "optim/adamw.h"
+#include "optim/grad_scaler.h"
+#include "text/clip_tokenizer.h"
+#include "train/precision.h"
+#include "train/train_options.h"
+
+namespace sdtune {
+
+struct Trainee {
+  std::shared_ptr<const ModelSource> source;
+  at::Device device;
+  Precision precision;
+  UNet2DConditionModel unet;   // fp32 weights that require gradients
+  AutoencoderKL vae;           // frozen, in the compute type
+  ClipTextModel text_encoder;  // frozen in the compute type, or trained as the U-Net
+  bool trains_text_encoder;
+  AdamW optimizer;
+  std::optional<GradScaler> scaler;
+  NoiseSchedule noise_schedule;
+  ClipTokenizer tokenizer;
+  int64_t clip_skip;
+  int max_token_length;
+};
+
+// Opens and reads the model. Errors as open_model().
+Trainee make_trainee(const TrainOptions& options, at::Device device);
+
+// Token ids [B * n, 77] int64 on the CPU, n chunks for each caption.
+at::Tensor token_ids(const Trainee& trainee, const std::vector<std::string>& captions);
+
+// ids as token_ids() gives them -> states [B, 75n + 2, C] fp32 on the device; with gradients when
+// the text encoder is trained.
+at::Tensor encode_text(const Trainee& trainee, const at::Tensor& ids);
+
+// pictures [B, 3, H, W] in [-1, 1] -> scaled latents [B, 4, H/8, W/8] fp32 on the device: the
+// posterior's sample with the given noise, times the VAE's scaling factor.
+at::Tensor encode_latents(const Trainee& trainee, const at::Tensor& pictures,
+                          const at::Tensor& noise);
+
+}  // namespace sdtune

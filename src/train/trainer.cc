@@ -1,0 +1,272 @@
+#include "train/trainer.h"
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "options/config_file.h"
+#include "options/option_table.h"
+#include "train/loss_curve.h"
+#include "train/save_model.h"
+
+namespace sdtune {
+
+namespace {
+
+Dataset read_dataset(const DataOptions& options) {
+  const BucketOptions buckets{
+      options.resolution ? Size{options.resolution->width, options.resolution->height} : Size{},
+      options.enable_bucket,
+      options.bucket_no_upscale,
+      static_cast<int>(options.min_bucket_reso),
+      static_cast<int>(options.max_bucket_reso),
+      static_cast<int>(options.bucket_reso_steps)};
+  return make_dataset({options.train_data_dir, options.in_json.value_or(""),
+                       options.resolution.has_value(), buckets,
+                       static_cast<int>(options.dataset_repeats), options.caption_separator,
+                       loader_threads(options)});
+}
+
+LrSchedule make_schedule(const OptimizerOptions& options, int64_t total_steps) {
+  return {lr_schedule_kind(options.lr_scheduler),
+          total_steps,
+          options.lr_warmup_steps.of(total_steps),
+          options.lr_scheduler_num_cycles,
+          options.lr_scheduler_power,
+          options.learning_rate};
+}
+
+int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
+  return (batches + options.run.gradient_accumulation_steps - 1) /
+         options.run.gradient_accumulation_steps;
+}
+
+// Which pictures with which captions, so that a resumed run can tell whether they changed.
+std::string fingerprint(const Dataset& dataset) {
+  Hasher hasher;
+  for (const Item& item : dataset.items) {
+    hasher.update(item.image.filename().string() + "\n" + item.caption + "\n");
+  }
+  return hasher.hex();
+}
+
+}  // namespace
+
+Trainer::Trainer(TrainOptions& options, at::Device device)
+    : options_(options),
+      dataset_(read_dataset(options.dataset)),
+      trainee_(make_trainee(options, device)),
+      batches_per_epoch_(
+          batches_per_epoch(dataset_, static_cast<int>(options.dataset.train_batch_size))),
+      total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
+                                                      updates_per_epoch(options, batches_per_epoch_)
+                                                : options.run.max_train_steps),
+      trace_(options.log.trace_dir, options.log.trace_steps) {
+  schedule_ = make_schedule(options.optimizer, total_steps_);
+  const std::optional<std::string>& resume = options.save.resume;
+  const auto state = resume == "auto" ? newest_state(options.run.output_dir)
+                     : resume         ? std::optional<std::filesystem::path>(*resume)
+                                      : std::nullopt;
+  if (state) resume_from(*state);
+  if (resume && !state)
+    log_info("there is no state in {} yet; the run starts anew", options.run.output_dir.string());
+  if (!options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
+  run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
+                                            to_toml(describe(options), /*all=*/true));
+}
+
+void Trainer::resume_from(const std::filesystem::path& folder) {
+  const RunState state = read_state(folder);
+  const auto seed = static_cast<int64_t>(state.seed);
+  if (options_.run.seed && *options_.run.seed != seed) {
+    log_warning("the state's seed {} is used, not --seed={}", seed, *options_.run.seed);
+  }
+  options_.run.seed = seed;
+  for (const std::string& change : describe_changes(state, run_state())) {
+    log_warning("the run goes on under other conditions and will not repeat exactly: {}", change);
+  }
+  load_state_tensors(folder, trained_tensors());
+  if (trainee_.scaler && state.scaler)
+    trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  position_ = state.position;
+  if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
+  log_info("resumed from {} at step {}", folder.string(), position_.step);
+}
+
+void Trainer::announce() const {
+  const int64_t epochs = (total_steps_ + updates_per_epoch(options_, batches_per_epoch_) - 1) /
+                         updates_per_epoch(options_, batches_per_epoch_);
+  const int64_t batch_size = options_.dataset.train_batch_size;
+  const int64_t accumulation = options_.run.gradient_accumulation_steps;
+  log_info("running training");
+  log_info("  num examples: {}", dataset_.samples_per_epoch());
+  log_info("  num batches per epoch: {}", batches_per_epoch_);
+  log_info("  num epochs: {}", epochs);
+  log_info("  batch size per device: {}", batch_size);
+  log_info("  total train batch size (with accumulation): {}", batch_size * accumulation);
+  log_info("  gradient accumulation steps: {}", accumulation);
+  log_info("  total optimization steps: {}", total_steps_);
+  log_info("  buckets: {}", dataset_.buckets.size());
+  log_info("  device: {}, computing in {}", trainee_.device.str(),
+           c10::toString(trainee_.precision.compute));
+  log_info("  seed: {}", *options_.run.seed);
+}
+
+int Trainer::run() {
+  announce();
+  run_folder_->event("start", {{"step", position_.step},
+                               {"total_steps", total_steps_},
+                               {"pictures", dataset_.items.size()},
+                               {"skipped_pictures", dataset_.skipped.size()},
+                               {"seed", *options_.run.seed},
+                               {"device", trainee_.device.str()},
+                               {"processor", processor_name()},
+                               {"threads", at::get_num_threads()}});
+  BatchLoader loader(dataset_, {.batch_size = static_cast<int>(options_.dataset.train_batch_size),
+                                .seed = static_cast<uint64_t>(*options_.run.seed),
+                                .first_epoch = position_.epoch,
+                                .first_batch = position_.batch,
+                                .threads = loader_threads(options_.dataset)});
+  Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
+  while (position_.step < total_steps_ && stop_signal() == 0) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::vector<LoadedBatch> batches = next_batches(loader);
+    const std::chrono::duration<double> data_s = std::chrono::steady_clock::now() - begin;
+    const StepResult result = step(batches);
+    advance(batches.back());
+    if (result.images == 0) continue;
+    ++position_.step;
+    record(result, data_s.count(), progress);
+    save_due_at(batches.back());
+  }
+  progress.finish();
+  return finish(position_.step < total_steps_ ? stop_signal() : 0);
+}
+
+// As many batches as are accumulated for one step; fewer at the end of an epoch.
+std::vector<LoadedBatch> Trainer::next_batches(BatchLoader& loader) const {
+  std::vector<LoadedBatch> batches;
+  do {
+    batches.push_back(loader.next());
+  } while (static_cast<int64_t>(batches.size()) < options_.run.gradient_accumulation_steps &&
+           !batches.back().is_last_of_epoch);
+  return batches;
+}
+
+void Trainer::advance(const LoadedBatch& last) {
+  position_.epoch = last.is_last_of_epoch ? last.epoch + 1 : last.epoch;
+  position_.batch = last.is_last_of_epoch ? 0 : last.index + 1;
+}
+
+StepResult Trainer::step(std::span<const LoadedBatch> batches) {
+  const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
+                        batches.front().epoch, options_.dataset.train_batch_size,
+                        schedule_.factor(position_.step)};
+  return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
+}
+
+void Trainer::record(const StepResult& result, double data_s, Progress& progress) {
+  recent_losses_.push_back(result.loss);
+  if (static_cast<int64_t>(recent_losses_.size()) > batches_per_epoch_) recent_losses_.pop_front();
+  const double average = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
+                         static_cast<double>(recent_losses_.size());
+  const double seconds = data_s + result.encode_s + result.unet_s + result.update_s;
+  const double rate = static_cast<double>(result.images) / seconds;
+  const double lr = options_.optimizer.learning_rate * schedule_.factor(position_.step - 1);
+  run_folder_->event("step", {{"step", position_.step},
+                              {"loss", result.loss},
+                              {"lr", lr},
+                              {"grad_norm", result.grad_norm},
+                              {"updated", result.updated},
+                              {"images", result.images},
+                              {"images_per_s", rate},
+                              {"data_s", data_s},
+                              {"encode_s", result.encode_s},
+                              {"unet_s", result.unet_s},
+                              {"update_s", result.update_s},
+                              {"resident_bytes", resident_bytes()}});
+  progress.update(position_.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB", average,
+                                              rate, static_cast<double>(resident_bytes()) / 1e9));
+}
+
+// Models first, then states: a state on disk says that everything due before it is there too.
+void Trainer::save_due_at(const LoadedBatch& last) {
+  std::vector<SaveMoment> due;
+  const std::optional<int64_t>& every_epochs = options_.save.save_every_n_epochs;
+  const std::optional<int64_t>& every_steps = options_.save.save_every_n_steps;
+  const int64_t epoch = last.epoch + 1;
+  if (every_epochs && last.is_last_of_epoch && epoch % *every_epochs == 0 &&
+      position_.step < total_steps_) {
+    due.push_back({SaveMoment::Kind::kEpoch, epoch});
+  }
+  if (every_steps && position_.step % *every_steps == 0)
+    due.push_back({SaveMoment::Kind::kStep, position_.step});
+  for (const SaveMoment& moment : due) save_model(moment);
+  if (!options_.save.save_state) return;
+  for (const SaveMoment& moment : due) save_run_state(moment);
+}
+
+void Trainer::save_model(SaveMoment moment) {
+  const auto path = save_trained_model(trainee_, options_, moment, position_);
+  log_info("saved {}", path.string());
+  run_folder_->event("checkpoint", {{"step", position_.step}, {"path", path.string()}});
+}
+
+void Trainer::save_run_state(SaveMoment moment) {
+  const std::filesystem::path folder = state_folder(options_, moment);
+  save_state(folder, run_state(), trained_tensors());
+  log_info("saved {}", folder.string());
+  run_folder_->event("state", {{"step", position_.step}, {"path", folder.string()}});
+}
+
+int Trainer::finish(int signal) {
+  const std::filesystem::path& folder = run_folder_->path();
+  if (signal != 0) {
+    const SaveMoment moment{SaveMoment::Kind::kStep, position_.step};
+    save_run_state(moment);
+    run_folder_->event("stopped", {{"step", position_.step}, {"signal", signal}});
+    log_info("stopped by signal {}; go on with --resume={}", signal,
+             state_folder(options_, moment).string());
+  } else {
+    save_model({});
+    if (options_.save.save_state || options_.save.save_state_on_train_end) save_run_state({});
+    run_folder_->event("end",
+                       {{"step", position_.step}, {"peak_resident_bytes", peak_resident_bytes()}});
+  }
+  draw_loss_curve(folder);
+  log_info("the record of the run is in {}", folder.string());
+  return signal == 0 ? 0 : 128 + signal;
+}
+
+RunState Trainer::run_state() const {
+  RunState state;
+  state.position = position_;
+  state.seed = static_cast<uint64_t>(options_.run.seed.value_or(0));
+  if (trainee_.scaler)
+    state.scaler = {trainee_.scaler->current_scale(), trainee_.scaler->good_steps()};
+  state.made_with = {
+      {"threads", std::to_string(at::get_num_threads())},
+      {"processor", processor_name()},
+      {"device", trainee_.device.str()},
+      {"computing in", c10::toString(trainee_.precision.compute)},
+      {"batch size", std::to_string(options_.dataset.train_batch_size)},
+      {"gradient accumulation steps", std::to_string(options_.run.gradient_accumulation_steps)},
+      {"pictures and captions", fingerprint(dataset_)},
+      {"total steps", std::to_string(total_steps_)},
+  };
+  return state;
+}
+
+TrainedTensors Trainer::trained_tensors() {
+  TrainedTensors tensors{named_parameters(trainee_.unet), {}, &trainee_.optimizer};
+  if (trainee_.trains_text_encoder) tensors.text_encoder = named_parameters(trainee_.text_encoder);
+  return tensors;
+}
+
+}  // namespace sdtune

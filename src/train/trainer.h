@@ -1,0 +1,58 @@
+// A whole run: sets up, steps, writes models and states, stops when it is told to.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <deque>
+#include <memory>
+
+#include "base/progress.h"
+#include "data/loader.h"
+#include "optim/lr_schedule.h"
+#include "train/output_names.h"
+#include "train/run_folder.h"
+#include "train/state.h"
+#include "train/train_options.h"
+#include "train/trainee.h"
+#include "train/training_step.h"
+
+namespace sdtune {
+
+class Trainer {
+ public:
+  // Reads the pictures' headers and the model, and the state when the run resumes. `options` must
+  // be validated and outlive the trainer; a seed that was not given is drawn (or the state's) and
+  // stored in them.
+  Trainer(TrainOptions& options, at::Device device);
+
+  // Trains to the end. Returns the exit code: 0, or 128 + the signal that stopped the run after its
+  // state was saved.
+  int run();
+
+ private:
+  void resume_from(const std::filesystem::path& folder);
+  void announce() const;
+  std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
+  void advance(const LoadedBatch& last);
+  StepResult step(std::span<const LoadedBatch> batches);
+  void record(const StepResult& result, double data_s, Progress& progress);
+  void save_due_at(const LoadedBatch& last);
+  void save_model(SaveMoment moment);
+  void save_run_state(SaveMoment moment);
+  int finish(int signal);
+  RunState run_state() const;
+  TrainedTensors trained_tensors();
+
+  TrainOptions& options_;
+  Dataset dataset_;
+  Trainee trainee_;
+  LrSchedule schedule_;
+  int64_t batches_per_epoch_;
+  int64_t total_steps_;
+  Position position_;
+  std::unique_ptr<RunFolder> run_folder_;
+  Trace trace_;
+  std::deque<double> recent_losses_;  // of an epoch's length
+};
+
+}  // namespace sdtune

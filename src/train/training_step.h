@@ -1,0 +1,35 @@
+// One optimizer step: from loaded batches to changed weights.
+#pragma once
+
+#include <span>
+
+#include "data/loader.h"
+#include "train/trace.h"
+#include "train/trainee.h"
+
+namespace sdtune {
+
+// Where a step stands, for its random draws.
+struct StepPlace {
+  uint64_t seed = 0;
+  int64_t step = 0;  // optimizer steps done before
+  int64_t epoch = 0;
+  int64_t batch_size =
+      1;  // of a full batch: places in the global batch do not move when one is short
+  double lr_factor = 1;
+};
+
+struct StepResult {
+  int64_t images = 0;    // 0: nothing could be read, nothing was changed
+  double loss = 0;       // mean over the batches
+  double grad_norm = 0;  // before clipping
+  bool updated = false;  // false also when fp16 gradients overflowed
+  double encode_s = 0, unet_s = 0,
+         update_s = 0;  // VAE and text; forward and backward; clip and optimizer
+};
+
+// The batches of one step (as many as are accumulated); those without pictures count for nothing.
+StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
+                         const StepPlace& place, double max_grad_norm, Trace& trace);
+
+}  // namespace sdtune
