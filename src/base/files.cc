@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -227,11 +228,21 @@ void replace_folder(const fs::path& finished, const fs::path& target) {
     rename_durably(finished, target);
     return;
   }
-  const fs::path old = temporary_name(target);
-  rename_durably(target, old);
-  rename_durably(finished, target);
+  // The two names change places in one operation; then the old folder, under the temporary name,
+  // goes.
+  if (::renameat2(AT_FDCWD, finished.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) fail("the folder cannot take its name", target, errno);
+    // Some network file systems cannot exchange. The name set aside is none that is cleaned up, so
+    // that a cut between the two renames loses nothing.
+    const fs::path aside = target.parent_path() / (target.filename().string() + ".replaced");
+    rename_durably(target, aside);
+    rename_durably(finished, target);
+    fs::remove_all(aside);
+    return;
+  }
+  sync_folder(target.parent_path());
   std::error_code ignored;
-  fs::remove_all(old, ignored);
+  fs::remove_all(finished, ignored);
 }
 
 uint64_t free_bytes(const fs::path& folder) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -46,6 +47,12 @@ void install_stop_signals() {
 int stop_signal() { return received_signal; }
 
 void request_stop_for_test(int signal) { received_signal = signal; }
+
+void restart_with_variable(const char* name, const char* value, char** argv) {
+  if (std::getenv(name) != nullptr) return;
+  ::setenv(name, value, 1);
+  ::execv("/proc/self/exe", argv);
+}
 
 uint64_t resident_bytes() { return status_field("VmRSS:"); }
 

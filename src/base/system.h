@@ -13,6 +13,11 @@ void install_stop_signals();
 int stop_signal();
 void request_stop_for_test(int signal);  // as if the signal had come; 0 clears
 
+// Starts this program anew in the same process with the variable set, unless it is set already: for
+// variables that libraries read as they are loaded. Returns when there is nothing to do or the
+// system refuses.
+void restart_with_variable(const char* name, const char* value, char** argv);
+
 uint64_t resident_bytes();       // this process now
 uint64_t peak_resident_bytes();  // its highest so far
 bool stderr_is_terminal();

@@ -32,8 +32,12 @@ Finding sniff(std::string_view bytes) {
   const auto starts = [&](std::string_view magic) { return head.starts_with(magic); };
   if (head.empty()) return {Kind::kOther, "the file is empty", kDownloadAgain};
   if (starts("PK\3\4")) return {Kind::kTorch};
+  // Before pickles, for a header's length may begin with the bytes of one; it is under 2^32.
+  if (head.size() >= 9 && head[8] == '{' && head.substr(4, 4) == std::string_view("\0\0\0\0", 4)) {
+    return {Kind::kSafetensors};
+  }
   if (head.size() >= 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return {Kind::kTorch};
-  if (head.size() >= 9 && head[8] == '{') return {Kind::kSafetensors};
+  if (head.size() >= 9 && head[8] == '{') return {Kind::kSafetensors};  // refused with its reason
   if (starts("version https://git-lfs")) {
     return {Kind::kOther, "the file is a Git LFS pointer, not the weights themselves",
             "Run 'git lfs pull' in its folder, or download the file itself."};

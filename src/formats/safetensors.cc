@@ -49,6 +49,12 @@ class SafetensorsFile final : public WeightFile {
     file_.read(data_begin_ + begins_[static_cast<size_t>(found - tensors_.data())], out);
   }
 
+  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
+    check_part(info, begin, out.size());
+    const auto number = static_cast<size_t>(find(info.name) - tensors_.data());
+    file_.read(data_begin_ + begins_[number] + begin, out);
+  }
+
  private:
   uint64_t header_length(std::span<const std::byte> bytes) const {
     if (bytes.size() < kLengthBytes) {

@@ -91,6 +91,15 @@ class CheckpointFile final : public WeightFile {
     check_storage(tensor.storage, whole ? out : std::span<std::byte>());
   }
 
+  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
+    check_part(info, begin, out.size());
+    const PickleTensor& tensor = places_[static_cast<size_t>(find(info.name) - tensors_.data())];
+    if (contiguous_run(tensor).outer != 0) return WeightFile::read_part(info, begin, out);
+    file_.read(storages_[tensor.storage].offset + tensor.offset * dtype_size(tensor.dtype) + begin,
+               out);
+    check_storage(tensor.storage, {});
+  }
+
  private:
   // Holds the storage against its checksum once. `whole` is its bytes where they were just copied,
   // or empty: then they are read again, which also drops the pages that gather() touched.

@@ -1,5 +1,6 @@
 #include "formats/weights.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/error.h"
@@ -41,6 +42,22 @@ int64_t TensorInfo::numel() const {
 const TensorInfo* WeightFile::find(const std::string& name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
+}
+
+void WeightFile::read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const {
+  check_part(info, begin, out.size());
+  std::vector<std::byte> whole(info.bytes());
+  read(info, whole);
+  std::copy_n(whole.begin() + static_cast<ptrdiff_t>(begin), out.size(), out.begin());
+}
+
+void WeightFile::check_part(const TensorInfo& info, uint64_t begin, uint64_t size) const {
+  const TensorInfo* found = find(info.name);
+  if (found == nullptr || begin > found->bytes() || size > found->bytes() - begin) {
+    throw Error(
+        fmt::format("bytes of the tensor '{}' were asked for that it does not have", info.name),
+        path_.string());
+  }
 }
 
 void WeightFile::index() {

@@ -72,6 +72,11 @@ class ShardedWeights final : public WeightFile {
     shard.read(*shard.find(info.name), out);
   }
 
+  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
+    const WeightFile& shard = *owners_.at(info.name);
+    shard.read_part(*shard.find(info.name), begin, out);
+  }
+
  private:
   std::vector<std::unique_ptr<WeightFile>> shards_;
   std::unordered_map<std::string, const WeightFile*> owners_;

@@ -43,11 +43,14 @@ std::span<std::byte> bytes_of(const at::Tensor& contiguous) {
 // Calls `take` with the elements in order, as flat CPU tensors of the file's type.
 void pieces_of_file(const WeightValues& values,
                     const std::function<void(const at::Tensor&)>& take) {
-  const at::Tensor whole =
-      at::empty({values.info->numel()}, at::TensorOptions(scalar_type_of(values.info->dtype)));
-  values.file->read(*values.info, bytes_of(whole));
+  const DType dtype = values.info->dtype;
+  const at::Tensor buffer =
+      at::empty({std::min(values.count, kPieceElements)}, at::TensorOptions(scalar_type_of(dtype)));
   for (int64_t done = 0; done < values.count; done += kPieceElements) {
-    take(whole.narrow(0, values.first + done, std::min(kPieceElements, values.count - done)));
+    const at::Tensor piece = buffer.narrow(0, 0, std::min(kPieceElements, values.count - done));
+    const auto begin = static_cast<uint64_t>(values.first + done) * dtype_size(dtype);
+    values.file->read_part(*values.info, begin, bytes_of(piece));
+    take(piece);
   }
 }
 
@@ -110,8 +113,9 @@ WeightValues values_in_source(const ModelPart& part, const BoundWeight& weight) 
 at::Tensor read_tensor(const WeightValues& values, const std::vector<int64_t>& shape,
                        at::ScalarType type) {
   at::Tensor result = at::empty(shape, at::TensorOptions(type));
-  if (values.file && values.dtype() == dtype_of(type) && values.count == values.info->numel()) {
-    values.file->read(*values.info, bytes_of(result));
+  if (values.file && values.dtype() == dtype_of(type)) {
+    const auto begin = static_cast<uint64_t>(values.first) * dtype_size(values.dtype());
+    values.file->read_part(*values.info, begin, bytes_of(result));
     return result;
   }
   const at::Tensor flat = result.view({-1});

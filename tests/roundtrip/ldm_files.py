@@ -138,7 +138,8 @@ def ldm_vae(folder, prefix="first_stage_model."):
     result = apply_moves(tensors, vae_moves(config), prefix)
     for name, tensor in result.items():
         if ".mid.attn_1." in name and tensor.dim() == 2:
-            result[name] = tensor[:, :, None, None].contiguous()  # a linear layer there, a 1x1 convolution here
+            # a linear layer there, a 1x1 convolution here
+            result[name] = tensor[:, :, None, None].contiguous()
     return result
 
 
@@ -227,7 +228,9 @@ def ldm_tensors(folder, family, foreign=True, dtype=None, old_names=False):
     return dict(others[:half] + list(model.items()) + list(leftovers.items()) + others[half:])
 
 
-def make_ldm_file(diffusers_folder, out_path, family, foreign=True, dtype=None, metadata=None, old_names=False):
+def make_ldm_file(
+    diffusers_folder, out_path, family, foreign=True, dtype=None, metadata=None, old_names=False
+):
     """Writes a .safetensors file, or a .ckpt wrapped as training scripts do. Returns its tensors."""
     tensors = ldm_tensors(diffusers_folder, family, foreign, dtype, old_names)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}

@@ -151,7 +151,9 @@ def test_trained_parts_keep_the_type_they_were_trained_in(tool, v1, tmp_path):
     assert {t.dtype for n, t in after.items() if is_unet(n)} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("name, dtype", [("fp16", torch.float16), ("bf16", torch.bfloat16), ("float", torch.float32)])
+@pytest.mark.parametrize(
+    "name, dtype", [("fp16", torch.float16), ("bf16", torch.bfloat16), ("float", torch.float32)]
+)
 def test_save_precision_casts_the_model_and_nothing_else(tool, model, name, dtype, tmp_path):
     out = tmp_path / "out.safetensors"
     tool(model.safetensors, out, "--precision", name, "--no-load", *model.flags)

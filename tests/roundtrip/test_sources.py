@@ -109,9 +109,8 @@ def test_a_vae_for_a_file_that_has_none(tool, v1, other_vae, tmp_path):
 
 
 def test_a_folder_with_another_vae(tool, v1, other_vae, tmp_path):
-    tool(
-        v1.safetensors, tmp_path / "out", "--format", "diffusers", "--vae", other_vae[0] / "bare.ckpt", *v1.options
-    )
+    vae = other_vae[0] / "bare.ckpt"
+    tool(v1.safetensors, tmp_path / "out", "--format", "diffusers", "--vae", vae, *v1.options)
     vae = diffusers.AutoencoderKL.from_pretrained(tmp_path / "out/vae", local_files_only=True)
     assert differing(vae.state_dict(), small_models.make_vae(seed=77).state_dict()) == []
 
@@ -139,7 +138,10 @@ FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda t: t.pop("model.diffusion_model.out.0.bias"), "1 tensor is missing: model.diffusion_model.out.0.bias"),
+        (
+            lambda t: t.pop("model.diffusion_model.out.0.bias"),
+            "1 tensor is missing: model.diffusion_model.out.0.bias",
+        ),
         (
             lambda t: [t.pop(n) for n in list(t) if n.startswith("model.diffusion_model.output_blocks")],
             "tensors are missing: model.diffusion_model.output_blocks.0.0.in_layers.0.weight",
