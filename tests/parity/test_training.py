@@ -78,7 +78,7 @@ def test_ten_steps(sdtune, small_models, pictures, tmp_path, family, prediction_
         assert relative(trace["encoder_hidden_states"], context) < 1e-5
         prediction = unet(trace["noisy_latents"], trace["timesteps"], context).sample
         loss = torch.nn.functional.mse_loss(prediction, trace["target"])
-        assert abs(float(loss) / float(trace["loss"]) - 1) < 1e-5
+        assert abs(loss.item() / float(trace["loss"]) - 1) < 1e-5
         loss.backward()
         trained = [p for group in groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], 1.0)
