@@ -61,7 +61,8 @@ class WeightFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Copies the tensor's elements, contiguous, into `out`, whose size must be info.bytes().
   virtual void read(const TensorInfo& info, std::span<std::byte> out) const = 0;
-  // The same for a run of its bytes, from `begin` on, so that a large tensor need not be held whole.
+  // The same for a run of its bytes, from `begin` on, so that a large tensor need not be held
+  // whole.
   virtual void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const;
 
  protected:

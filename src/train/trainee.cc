@@ -1,5 +1,7 @@
 #include "train/trainee.h"
 
+#include <chrono>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "text/token_chunks.h"
@@ -84,6 +86,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
         "--clip_skip");
   }
   log_info("reading {}", source->path.string());
+  const auto begin = std::chrono::steady_clock::now();
   UNet2DConditionModel unet = load_unet(*source);
   AutoencoderKL vae = load_vae(*source, precision.compute);
   ClipTextModel text_encoder =
@@ -91,6 +94,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   place(unet, device, true);
   place(vae, device, false);
   place(text_encoder, device, trains_text);
+  const std::chrono::duration<double> reading = std::chrono::steady_clock::now() - begin;
   unet.compute_dtype = vae.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
@@ -107,7 +111,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           scaled_linear_schedule().to(device),
           ClipTokenizer(),
           options.run.clip_skip,
-          static_cast<int>(options.dataset.max_token_length)};
+          static_cast<int>(options.dataset.max_token_length),
+          reading.count()};
 }
 
 at::Tensor token_ids(const Trainee& trainee, const std::vector<std::string>& captions) {

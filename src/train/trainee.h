@@ -33,6 +33,7 @@ struct Trainee {
   ClipTokenizer tokenizer;
   int64_t clip_skip;
   int max_token_length;
+  double reading_s;  // that reading the weights took
 };
 
 // Opens and reads the model. Errors as open_model().

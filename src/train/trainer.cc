@@ -122,6 +122,8 @@ int Trainer::run() {
   announce();
   run_folder_->event("start", {{"step", position_.step},
                                {"total_steps", total_steps_},
+                               {"since_process_start_s", seconds_since_start()},
+                               {"reading_s", trainee_.reading_s},
                                {"pictures", dataset_.items.size()},
                                {"skipped_pictures", dataset_.skipped.size()},
                                {"seed", *options_.run.seed},

@@ -43,10 +43,6 @@ at::Tensor posterior_noise(const Trainee& trainee, const LoadedBatch& batch,
   return noise;
 }
 
-at::Tensor mean_squared_error(const at::Tensor& prediction, const at::Tensor& target) {
-  return at::mse_loss(prediction.to(at::kFloat), target);
-}
-
 }  // namespace
 
 StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
@@ -79,7 +75,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const at::Tensor target = trainee.source->prediction == PredictionType::kV
                                   ? velocity(trainee.noise_schedule, latents, noise, timesteps)
                                   : noise;
-    const at::Tensor loss = mean_squared_error(prediction, target);
+    const at::Tensor loss = at::mse_loss(prediction, target);
     const at::Tensor share = loss / counted;
     (trainee.scaler ? trainee.scaler->scale(share) : share).backward();
     loss_sum += loss.detach();
