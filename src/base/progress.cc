@@ -130,10 +130,11 @@ void Progress::draw(bool last) {
     const std::lock_guard lock(progress_line::mutex());
     progress_line::set(render(options_, done_, elapsed, note_, terminal_width()));
     if (last) progress_line::forget();
-  } else {
+  } else if (done_ != drawn_done_) {
     constexpr int kNeverCut = 1000;
     log_line(LogLevel::kInfo, render(options_, done_, elapsed, note_, kNeverCut));
   }
+  drawn_done_ = done_;
 }
 
 void Progress::finish() {

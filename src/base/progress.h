@@ -37,6 +37,7 @@ class Progress {
 
   ProgressOptions options_;
   int64_t done_ = 0;
+  int64_t drawn_done_ = -1;  // what the line drawn last showed
   std::string note_;
   std::chrono::steady_clock::time_point begin_;
   std::chrono::steady_clock::time_point drawn_;
