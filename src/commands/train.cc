@@ -31,10 +31,23 @@ at::Device choose_device(const std::string& name) {
   return at::kCPU;
 }
 
+// So that run.toml repeats the run from any folder.
+void make_paths_absolute(TrainOptions& options) {
+  const auto make_absolute = [](fs::path& path) { path = fs::absolute(path).lexically_normal(); };
+  fs::path& model = options.model.pretrained_model_name_or_path;
+  if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
+  make_absolute(options.dataset.train_data_dir);
+  make_absolute(options.run.output_dir);
+  for (auto* path : {&options.model.vae, &options.dataset.in_json, &options.log.trace_dir}) {
+    if (*path) make_absolute(**path);
+  }
+}
+
 }  // namespace
 
 int train_with(TrainOptions& options) {
   validate(options);
+  make_paths_absolute(options);
   make_writable_folder(options.run.output_dir);
   remove_stale_temporaries(options.run.output_dir);
   install_stop_signals();

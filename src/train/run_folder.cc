@@ -21,13 +21,13 @@ RunFolder::RunFolder(const std::filesystem::path& output_dir, const std::string&
   write_file(path_ / "run.toml", run_toml);
 }
 
-void RunFolder::event(const std::string& kind, const nlohmann::json& fields) {
+void RunFolder::event(const std::string& kind, const nlohmann::ordered_json& fields) {
   nlohmann::ordered_json line;
   line["time"] = local_time_iso8601();
   line["event"] = kind;
   for (const auto& [key, value] : fields.items()) line[key] = value;
   // A loss that is not finite becomes null, as JSON has no word for it.
-  events_.append(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+  events_.append(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
                  kind != "step");
 }
 

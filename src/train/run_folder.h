@@ -19,7 +19,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   // Appends {"time": …, "event": kind, …fields}. Synced to disk for all but "step" events.
-  void event(const std::string& kind, const nlohmann::json& fields);
+  void event(const std::string& kind, const nlohmann::ordered_json& fields);
 
  private:
   std::filesystem::path path_;

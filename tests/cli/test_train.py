@@ -31,12 +31,12 @@ def test_forms(sdtune, small_models, pictures, tmp_path, form, name):
 
 def test_the_record_alone_runs_the_job_again(sdtune, small_models, pictures, tmp_path):
     first = tmp_path / "first"
-    assert sdtune(*train_args(small_models(), pictures, first)).returncode == 0
+    assert sdtune(*train_args(small_models(), pictures, "first"), cwd=tmp_path).returncode == 0
     model = (first / "mine.safetensors").read_bytes()
     (first / "mine.safetensors").unlink()
     record = tmp_path / "run.toml"
     (first / "mine-run" / "run.toml").rename(record)
-    result = sdtune("train", f"--config_file={record}")
+    result = sdtune("train", f"--config_file={record}", cwd="/")
     assert result.returncode == 0, result.stderr
     assert (first / "mine.safetensors").read_bytes() == model
 
