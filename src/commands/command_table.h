@@ -19,6 +19,7 @@ struct Command {
   int (*run)(std::span<const std::string> args);
   // The options with their defaults, for --help and the documentation: describe_defaults<Options>.
   OptionTable (*options)();
+  bool computes = false;  // with torch: it wants OpenMP's threads set up before torch is loaded
 };
 
 const std::vector<Command>& commands();

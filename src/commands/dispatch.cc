@@ -63,6 +63,11 @@ const Command& find_command(const std::string& word) {
       near.empty() ? "'sdtune --help' lists the commands" : "did you mean " + near + "?");
 }
 
+bool will_compute(std::span<const std::string> args) {
+  if (args.empty() || args[0] == "help" || args[0].starts_with('-')) return false;
+  return find_command(args[0]).computes && !asks_for_help(args.subspan(1));
+}
+
 int dispatch(std::span<const std::string> args) {
   if (args.empty() || args[0] == "--help" || args[0] == "-h") return print(overview());
   if (args[0] == "--version") return print("sdtune " SDTUNE_VERSION "\n");

@@ -14,6 +14,10 @@ namespace sdtune {
 // dropped, so that "finetune/make_captions.py" finds make_captions. UsageError with a suggestion.
 const Command& find_command(const std::string& word);
 
+// Whether dispatch(args) will compute with torch, or only print or move files about. UsageError on
+// an unknown command.
+bool will_compute(std::span<const std::string> args);
+
 // Runs the command that `args` (without the program's name) asks for; "", help, --help and
 // --version are answered here. Returns the exit code; throws what the command throws.
 int dispatch(std::span<const std::string> args);

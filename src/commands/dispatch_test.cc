@@ -20,6 +20,18 @@ TEST(Dispatch, FindsCommandsAsPeopleWriteThem) {
   EXPECT_EQ(std::string(find_command("docs").name), "docs");
 }
 
+TEST(Dispatch, KnowsWhatComputes) {
+  const auto computes = [](std::vector<std::string> args) { return will_compute(args); };
+  EXPECT_TRUE(computes({"train", "--seed=1"}));
+  EXPECT_TRUE(computes({"fine_tune.py"}));
+  EXPECT_FALSE(computes({"train", "--help"}));
+  EXPECT_FALSE(computes({"help", "train"}));
+  EXPECT_FALSE(computes({"--version"}));
+  EXPECT_FALSE(computes({"docs"}));
+  EXPECT_FALSE(computes({}));
+  EXPECT_THROW(computes({"trian"}), UsageError);
+}
+
 TEST(Dispatch, UnknownCommandsGetASuggestion) {
   try {
     find_command("doks");

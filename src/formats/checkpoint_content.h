@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "formats/state_dict.h"
+#include "formats/stored_zip.h"
 
 namespace sdtune {
 
 struct CheckpointStorage {
-  uint64_t offset = 0;  // in the file
-  uint64_t bytes = 0;   // known to lie inside it
-  std::optional<uint32_t> crc;
+  uint64_t offset = 0;            // in the file, where there is no `entry`
+  uint64_t bytes = 0;             // known to lie inside it
+  std::optional<ZipEntry> entry;  // the zip form's, whose header is checked when it is read
 };
 
 struct CheckpointContent {

@@ -39,23 +39,11 @@ class SafetensorsFile final : public WeightFile {
     index();
   }
 
-  void read(const TensorInfo& info, std::span<std::byte> out) const override {
-    const TensorInfo* found = find(info.name);
-    if (found == nullptr || out.size() != found->bytes()) {
-      throw Error(fmt::format("the tensor '{}' was asked for with a wrong name or size", info.name),
-                  path_.string());
-    }
-    if (out.empty()) return;
-    file_.read(data_begin_ + begins_[static_cast<size_t>(found - tensors_.data())], out);
-  }
-
-  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
-    check_part(info, begin, out.size());
-    const auto number = static_cast<size_t>(find(info.name) - tensors_.data());
+ private:
+  void copy(size_t number, uint64_t begin, std::span<std::byte> out) const override {
     file_.read(data_begin_ + begins_[number] + begin, out);
   }
 
- private:
   uint64_t header_length(std::span<const std::byte> bytes) const {
     if (bytes.size() < kLengthBytes) {
       throw Error("the file is too short to be safetensors", path_.string(), kHint);

@@ -23,25 +23,42 @@ struct Directory {
   uint64_t records = 0;  // where the end records begin
 };
 
-struct CentralEntry {
-  ZipEntry entry;
-  uint16_t flags = 0;
-  uint64_t header_offset = 0;
-};
-
-class ZipLister {
+class ZipReader {
  public:
-  ZipLister(std::span<const std::byte> archive, const std::string& where)
+  ZipReader(std::span<const std::byte> archive, const std::string& where)
       : archive_(archive), where_(where) {}
 
   std::vector<ZipEntry> list() {
     const Directory directory = find_directory();
-    std::vector<CentralEntry> found = read_directory(directory);
-    check_layout(found, directory.offset);
-    std::vector<ZipEntry> entries;
-    entries.reserve(found.size());
-    for (CentralEntry& central : found) entries.push_back(std::move(central.entry));
+    std::vector<ZipEntry> entries = read_directory(directory);
+    check_layout(entries, directory.offset);
     return entries;
+  }
+
+  uint64_t offset_of(const ZipEntry& entry) const {
+    ByteCursor cursor(archive_.subspan(entry.begin, entry.end - entry.begin), "zip entry", where_);
+    const uint32_t signature = cursor.number<uint32_t>();
+    cursor.skip(2);  // version
+    const uint16_t flags = cursor.number<uint16_t>();
+    const uint16_t method = cursor.number<uint16_t>();
+    cursor.skip(4 + 4);  // time, date, CRC
+    uint64_t packed = cursor.number<uint32_t>();
+    uint64_t size = cursor.number<uint32_t>();
+    const uint16_t name_bytes = cursor.number<uint16_t>();
+    const uint16_t extra_bytes = cursor.number<uint16_t>();
+    const std::string_view name = cursor.text(name_bytes);
+    ByteCursor extra(cursor.take(extra_bytes), "zip extra field", where_);
+    const bool later = (flags & zip::kHasDescriptor) != 0;
+    const bool unstated = later && packed == 0 && size == 0;
+    widen(extra, size, packed, nullptr);
+    if (signature != zip::kLocalHeader || method != 0 || name != entry.name ||
+        flags != entry.flags || (!unstated && (packed != entry.size || size != entry.size))) {
+      refuse(fmt::format("says two different things about '{}'", entry.name));
+    }
+    const uint64_t offset = entry.begin + cursor.position();
+    cursor.skip(entry.size);
+    check_descriptor(cursor, later, entry.name);
+    return offset;
   }
 
  private:
@@ -115,9 +132,9 @@ class ZipLister {
     directory = {whole.entries, offset, whole.size, record_offset};
   }
 
-  std::vector<CentralEntry> read_directory(const Directory& directory) const {
+  std::vector<ZipEntry> read_directory(const Directory& directory) const {
     ByteCursor cursor(archive_.subspan(directory.offset, directory.size), "zip directory", where_);
-    std::vector<CentralEntry> found;
+    std::vector<ZipEntry> found;
     std::unordered_set<std::string_view> names;
     // Each entry takes 46 bytes at least, so a count that lies cannot make this reserve much.
     found.reserve(std::min<uint64_t>(directory.entries, directory.size / 46));
@@ -128,40 +145,40 @@ class ZipLister {
     return found;
   }
 
-  CentralEntry read_central(ByteCursor& cursor, std::unordered_set<std::string_view>& names) const {
+  ZipEntry read_central(ByteCursor& cursor, std::unordered_set<std::string_view>& names) const {
     if (cursor.number<uint32_t>() != zip::kCentralHeader) refuse("has a malformed directory");
     cursor.skip(2 + 2);  // versions
-    CentralEntry central;
-    central.flags = cursor.number<uint16_t>();
+    ZipEntry entry;
+    entry.flags = cursor.number<uint16_t>();
     const uint16_t method = cursor.number<uint16_t>();
     cursor.skip(4);  // time and date
-    central.entry.crc = cursor.number<uint32_t>();
+    entry.crc = cursor.number<uint32_t>();
     uint64_t packed = cursor.number<uint32_t>();
-    central.entry.size = cursor.number<uint32_t>();
+    entry.size = cursor.number<uint32_t>();
     const uint16_t name_bytes = cursor.number<uint16_t>();
     const uint16_t extra_bytes = cursor.number<uint16_t>();
     const uint16_t comment_bytes = cursor.number<uint16_t>();
     const uint16_t disk = cursor.number<uint16_t>();
     cursor.skip(2 + 4);  // attributes
-    central.header_offset = cursor.number<uint32_t>();
+    entry.begin = cursor.number<uint32_t>();
     const std::string_view name = cursor.text(name_bytes);
     check_name(name);
-    central.entry.name = name;
+    entry.name = name;
     if (!names.insert(name).second) refuse(fmt::format("holds '{}' twice", name));
     ByteCursor extra(cursor.take(extra_bytes), "zip extra field", where_);
-    widen(extra, central.entry.size, packed, &central.header_offset);
+    widen(extra, entry.size, packed, &entry.begin);
     cursor.skip(comment_bytes);
-    if (method != 0 || packed != central.entry.size) {
+    if (method != 0 || packed != entry.size) {
       refuse(fmt::format(
           "holds '{}' in compressed form, as TorchScript programs and repacked archives do; a "
           "checkpoint's entries are stored plainly",
           name));
     }
     if (disk != 0) refuse("is split over several files");
-    if (central.flags & ~(zip::kHasDescriptor | zip::kUtf8Names)) {
+    if (entry.flags & ~(zip::kHasDescriptor | zip::kUtf8Names)) {
       refuse(fmt::format("holds '{}' in encrypted or otherwise unusual form", name));
     }
-    return central;
+    return entry;
   }
 
   // Replaces numbers that are marked "see zip64" by those in the zip64 extra field.
@@ -197,49 +214,21 @@ class ZipLister {
     if (!good) refuse("holds an entry whose name is no plain relative path");
   }
 
-  // Entries must lie end to end from byte 0 to the directory. Fills in where their bytes begin.
-  void check_layout(std::vector<CentralEntry>& found, uint64_t directory_offset) const {
-    std::vector<CentralEntry*> order;
+  // Entries must lie end to end from byte 0 to the directory. Fills in where each ends.
+  void check_layout(std::vector<ZipEntry>& found, uint64_t directory_offset) const {
+    std::vector<ZipEntry*> order;
     order.reserve(found.size());
-    for (CentralEntry& central : found) order.push_back(&central);
-    std::sort(order.begin(), order.end(), [](const CentralEntry* a, const CentralEntry* b) {
-      return a->header_offset < b->header_offset;
-    });
-    if (order.empty() || order.front()->header_offset != 0) {
-      refuse("does not begin with its first entry");
-    }
+    for (ZipEntry& entry : found) order.push_back(&entry);
+    std::sort(order.begin(), order.end(),
+              [](const ZipEntry* a, const ZipEntry* b) { return a->begin < b->begin; });
+    if (order.empty() || order.front()->begin != 0) refuse("does not begin with its first entry");
     for (size_t i = 0; i < order.size(); ++i) {
-      const uint64_t next = i + 1 < order.size() ? order[i + 1]->header_offset : directory_offset;
-      check_local(*order[i], next);
+      ZipEntry& entry = *order[i];
+      entry.end = i + 1 < order.size() ? order[i + 1]->begin : directory_offset;
+      if (entry.begin >= entry.end || entry.size > entry.end - entry.begin) {
+        refuse(fmt::format("has overlaps at '{}'", entry.name));
+      }
     }
-  }
-
-  void check_local(CentralEntry& central, uint64_t next) const {
-    ZipEntry& entry = central.entry;
-    if (central.header_offset >= next) refuse(fmt::format("has overlaps at '{}'", entry.name));
-    ByteCursor cursor(archive_.subspan(central.header_offset, next - central.header_offset),
-                      "zip entry", where_);
-    const uint32_t signature = cursor.number<uint32_t>();
-    cursor.skip(2);  // version
-    const uint16_t flags = cursor.number<uint16_t>();
-    const uint16_t method = cursor.number<uint16_t>();
-    cursor.skip(4 + 4);  // time, date, CRC
-    uint64_t packed = cursor.number<uint32_t>();
-    uint64_t size = cursor.number<uint32_t>();
-    const uint16_t name_bytes = cursor.number<uint16_t>();
-    const uint16_t extra_bytes = cursor.number<uint16_t>();
-    const std::string_view name = cursor.text(name_bytes);
-    ByteCursor extra(cursor.take(extra_bytes), "zip extra field", where_);
-    const bool later = (flags & zip::kHasDescriptor) != 0;
-    const bool unstated = later && packed == 0 && size == 0;
-    widen(extra, size, packed, nullptr);
-    if (signature != zip::kLocalHeader || method != 0 || name != entry.name ||
-        flags != central.flags || (!unstated && (packed != entry.size || size != entry.size))) {
-      refuse(fmt::format("says two different things about '{}'", entry.name));
-    }
-    entry.offset = central.header_offset + cursor.position();
-    cursor.skip(entry.size);
-    check_descriptor(cursor, later, entry.name);
   }
 
   // What follows an entry's bytes is nothing or its data descriptor, in one of four forms: with or
@@ -263,7 +252,12 @@ class ZipLister {
 
 std::vector<ZipEntry> list_stored_zip(std::span<const std::byte> archive,
                                       const std::string& where) {
-  return ZipLister(archive, where).list();
+  return ZipReader(archive, where).list();
+}
+
+uint64_t zip_entry_offset(std::span<const std::byte> archive, const ZipEntry& entry,
+                          const std::string& where) {
+  return ZipReader(archive, where).offset_of(entry);
 }
 
 }  // namespace sdtune

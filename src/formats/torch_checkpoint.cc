@@ -72,54 +72,50 @@ class CheckpointFile final : public WeightFile {
     index();
   }
 
-  void read(const TensorInfo& info, std::span<std::byte> out) const override {
-    const TensorInfo* found = find(info.name);
-    if (found == nullptr || out.size() != found->bytes()) {
-      throw Error(fmt::format("the tensor '{}' was asked for with a wrong name or size", info.name),
-                  path_.string());
-    }
-    if (out.empty()) return;
-    const PickleTensor& tensor = places_[static_cast<size_t>(found - tensors_.data())];
+ private:
+  void copy(size_t number, uint64_t begin, std::span<std::byte> out) const override {
+    const PickleTensor& tensor = places_[number];
     const CheckpointStorage& storage = storages_[tensor.storage];
+    const uint64_t offset = offset_of(storage);
     const Run run = contiguous_run(tensor);
     if (run.outer == 0) {
-      file_.read(storage.offset + tensor.offset * dtype_size(tensor.dtype), out);
-    } else {
-      gather(tensor, run, file_.bytes().data() + storage.offset, out);
+      const uint64_t first = tensor.offset * dtype_size(tensor.dtype) + begin;
+      file_.read(offset + first, out);
+      const bool whole = out.size() == storage.bytes;
+      check_storage(tensor.storage, whole ? out : std::span<std::byte>());
+      return;
     }
-    const bool whole = run.outer == 0 && out.size() == storage.bytes;
-    check_storage(tensor.storage, whole ? out : std::span<std::byte>());
-  }
-
-  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
-    check_part(info, begin, out.size());
-    const PickleTensor& tensor = places_[static_cast<size_t>(find(info.name) - tensors_.data())];
-    if (contiguous_run(tensor).outer != 0) return WeightFile::read_part(info, begin, out);
-    file_.read(storages_[tensor.storage].offset + tensor.offset * dtype_size(tensor.dtype) + begin,
-               out);
+    std::vector<std::byte> all(tensors_[number].bytes());
+    gather(tensor, run, file_.bytes().data() + offset, all);
     check_storage(tensor.storage, {});
+    std::copy_n(all.begin() + static_cast<ptrdiff_t>(begin), out.size(), out.begin());
   }
 
- private:
+  uint64_t offset_of(const CheckpointStorage& storage) const {
+    if (!storage.entry) return storage.offset;
+    return zip_entry_offset(file_.bytes(), *storage.entry, path_.string());
+  }
+
   // Holds the storage against its checksum once. `whole` is its bytes where they were just copied,
   // or empty: then they are read again, which also drops the pages that gather() touched.
   void check_storage(uint32_t number, std::span<const std::byte> whole) const {
     const CheckpointStorage& storage = storages_[number];
-    if (!storage.crc) return;
+    if (!storage.entry) return;
     {
       const std::lock_guard lock(mutex_);
       if (checked_[number]) return;
     }
     uint32_t crc = crc_of(0, whole);
     if (whole.empty()) {
+      const uint64_t offset = offset_of(storage);
       std::vector<std::byte> chunk(std::min(kChunk, storage.bytes));
       for (uint64_t done = 0; done < storage.bytes; done += chunk.size()) {
         chunk.resize(std::min(kChunk, storage.bytes - done));
-        file_.read(storage.offset + done, chunk);
+        file_.read(offset + done, chunk);
         crc = crc_of(crc, chunk);
       }
     }
-    if (crc != *storage.crc) {
+    if (crc != storage.entry->crc) {
       throw Error(fmt::format("the checksum of storage {} is wrong", number), path_.string(),
                   "The file is damaged or was not fully downloaded. Get it again from its source.");
     }

@@ -1,6 +1,5 @@
 #include "formats/weights.h"
 
-#include <algorithm>
 #include <bit>
 
 #include "base/error.h"
@@ -44,20 +43,23 @@ const TensorInfo* WeightFile::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
-void WeightFile::read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const {
-  check_part(info, begin, out.size());
-  std::vector<std::byte> whole(info.bytes());
-  read(info, whole);
-  std::copy_n(whole.begin() + static_cast<ptrdiff_t>(begin), out.size(), out.begin());
+void WeightFile::read(const TensorInfo& info, std::span<std::byte> out) const {
+  const TensorInfo* found = find(info.name);
+  if (found == nullptr || out.size() != found->bytes()) {
+    throw Error(fmt::format("the tensor '{}' was asked for with a wrong name or size", info.name),
+                path_.string());
+  }
+  read_part(info, 0, out);
 }
 
-void WeightFile::check_part(const TensorInfo& info, uint64_t begin, uint64_t size) const {
+void WeightFile::read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const {
   const TensorInfo* found = find(info.name);
-  if (found == nullptr || begin > found->bytes() || size > found->bytes() - begin) {
+  if (found == nullptr || begin > found->bytes() || out.size() > found->bytes() - begin) {
     throw Error(
         fmt::format("bytes of the tensor '{}' were asked for that it does not have", info.name),
         path_.string());
   }
+  if (!out.empty()) copy(static_cast<size_t>(found - tensors_.data()), begin, out);
 }
 
 void WeightFile::index() {

@@ -60,15 +60,16 @@ class WeightFile {
   // Text entries: safetensors' __metadata__; a .ckpt's epoch and global_step as decimal numbers.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Copies the tensor's elements, contiguous, into `out`, whose size must be info.bytes().
-  virtual void read(const TensorInfo& info, std::span<std::byte> out) const = 0;
+  void read(const TensorInfo& info, std::span<std::byte> out) const;
   // The same for a run of its bytes, from `begin` on, so that a large tensor need not be held
-  // whole.
-  virtual void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const;
+  // whole. Error when the tensor does not have these bytes.
+  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const;
 
  protected:
   void index();  // call when tensors_ is complete; Error on a name that stands twice
-  // Error when the tensor does not have these bytes.
-  void check_part(const TensorInfo& info, uint64_t begin, uint64_t size) const;
+  // read_part() of tensors()[number], whose bytes [begin, begin + out.size()) are known to exist
+  // and to be at least one.
+  virtual void copy(size_t number, uint64_t begin, std::span<std::byte> out) const = 0;
 
   std::filesystem::path path_;
   std::vector<TensorInfo> tensors_;

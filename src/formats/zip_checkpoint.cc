@@ -50,7 +50,8 @@ class ZipCheckpoint {
   }
 
   std::span<const std::byte> checked_bytes_of(const ZipEntry& entry) const {
-    const std::span<const std::byte> bytes = file_.subspan(entry.offset, entry.size);
+    const std::span<const std::byte> bytes =
+        file_.subspan(zip_entry_offset(file_, entry, where_), entry.size);
     const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
     if (crc32_z(0, data, bytes.size()) != entry.crc) {
       throw Error(fmt::format("the checksum of '{}' is wrong", entry.name), where_, kHint);
@@ -79,7 +80,7 @@ class ZipCheckpoint {
                                 storage.key.substr(0, 40)),
                     where_, kHint);
       }
-      storages.push_back({entry->offset, entry->size, entry->crc});
+      storages.push_back({0, entry->size, *entry});
     }
     return storages;
   }

@@ -67,17 +67,12 @@ class ShardedWeights final : public WeightFile {
     index();
   }
 
-  void read(const TensorInfo& info, std::span<std::byte> out) const override {
-    const WeightFile& shard = *owners_.at(info.name);
-    shard.read(*shard.find(info.name), out);
-  }
-
-  void read_part(const TensorInfo& info, uint64_t begin, std::span<std::byte> out) const override {
-    const WeightFile& shard = *owners_.at(info.name);
-    shard.read_part(*shard.find(info.name), begin, out);
-  }
-
  private:
+  void copy(size_t number, uint64_t begin, std::span<std::byte> out) const override {
+    const TensorInfo& info = tensors_[number];
+    owners_.at(info.name)->read_part(info, begin, out);
+  }
+
   std::vector<std::unique_ptr<WeightFile>> shards_;
   std::unordered_map<std::string, const WeightFile*> owners_;
 };
