@@ -6,10 +6,15 @@
 
 namespace sdtune {
 
+// The choices of sd-scripts' resize_interpolation, each with the bits of the library behind it.
 enum class Interpolation {
-  kDefault,  // kArea when neither side grows, else kLanczos: the rule of sd-scripts 0.10
-  kArea,     // mean of the covered source area; the bits of OpenCV's INTER_AREA
-  kLanczos,  // Lanczos with three lobes, widened when shrinking against aliasing; the bits of PIL's
+  kDefault,   // kArea when neither side grows, else kLanczos: the rule of sd-scripts 0.10
+  kArea,      // mean of the covered source area; OpenCV's INTER_AREA
+  kLanczos,   // three lobes, widened when shrinking against aliasing; PIL's LANCZOS
+  kNearest,   // OpenCV's INTER_NEAREST_EXACT
+  kBilinear,  // OpenCV's INTER_LINEAR: no widening when shrinking
+  kBicubic,   // OpenCV's INTER_CUBIC, likewise
+  kBox,       // PIL's BOX
 };
 
 // The whole picture scaled to `width` x `height`, both at least 1. A picture that has this size
