@@ -43,6 +43,10 @@ std::string hash_hex(std::span<const std::byte> bytes) {
 
 std::string hash_hex(std::string_view text) { return hash_hex(std::as_bytes(std::span(text))); }
 
+uint64_t hash_number(std::string_view text) {
+  return XXH3_128bits(text.data(), text.size()).high64;
+}
+
 std::string hash_file(const std::filesystem::path& path) {
   const MappedFile file(path);
   Hasher hasher;

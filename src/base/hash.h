@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -27,6 +28,8 @@ class Hasher {
 
 std::string hash_hex(std::span<const std::byte> bytes);
 std::string hash_hex(std::string_view text);
+// The first 64 bits of the same hash: a number that stands for a name.
+uint64_t hash_number(std::string_view text);
 std::string hash_file(const std::filesystem::path& path);
 
 }  // namespace sdtune

@@ -25,6 +25,7 @@ enum class Draw : uint32_t {
   kWeights = 7,     // (index of the tensor): random models
   kRounding = 8,    // (optimizer step, tensor): stochastic rounding
   kDemo = 9,        // (index of the picture)
+  kCachedPosterior = 10,  // seeded by the picture's hash; (width, height, mirrored)
 };
 
 class Random {

@@ -79,10 +79,10 @@ TrainOptions training_options(const DemoOptions& demo) {
   options.model.pretrained_model_name_or_path = demo.output_dir / "small-model";
   options.dataset.train_data_dir = demo.output_dir / "pictures";
   options.dataset.in_json = demo.output_dir / "metadata.json";
-  options.dataset.resolution = Size2{128, 128};
-  options.dataset.enable_bucket = true;
-  options.dataset.min_bucket_reso = 64;
-  options.dataset.max_bucket_reso = 256;
+  options.dataset.buckets.resolution = Size2{128, 128};
+  options.dataset.buckets.enable_bucket = true;
+  options.dataset.buckets.min_bucket_reso = 64;
+  options.dataset.buckets.max_bucket_reso = 256;
   options.dataset.train_batch_size = 4;
   options.run.output_dir = demo.output_dir / "output";
   options.run.output_name = "demo";

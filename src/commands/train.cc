@@ -36,9 +36,9 @@ void make_paths_absolute(TrainOptions& options) {
   const auto make_absolute = [](fs::path& path) { path = fs::absolute(path).lexically_normal(); };
   fs::path& model = options.model.pretrained_model_name_or_path;
   if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
-  make_absolute(options.dataset.train_data_dir);
   make_absolute(options.run.output_dir);
-  for (auto* path : {&options.model.vae, &options.dataset.in_json, &options.log.trace_dir}) {
+  for (auto* path : {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
+                     &options.dataset.dataset_config, &options.log.trace_dir}) {
     if (*path) make_absolute(**path);
   }
 }

@@ -4,32 +4,34 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "data/buckets.h"
+#include "data/dataset_options.h"
 #include "data/metadata.h"
+#include "data/small_buckets.h"
 
 namespace sdtune {
 
-struct DatasetOptions {
-  std::filesystem::path image_dir;
-  std::filesystem::path metadata_file;  // empty: image_dir is a plain folder
-  bool has_resolution = true;           // false: the metadata's train_resolution decides
-  BucketOptions buckets;
-  int repeats = 1;  // times that each picture is seen in an epoch
-  std::string caption_separator = ",";
-  int threads = 4;  // that read the pictures' headers
-};
-
 struct Item {
   std::filesystem::path image;
-  std::string caption;  // caption and tags as one
+  // Stands for the picture in every random draw: the same from run to run, whatever other pictures
+  // there are and wherever the folder lies.
+  uint64_t id = 0;
+  std::string caption;  // caption and tags as one (compose_caption)
   Size size;            // of the picture, when the headers were read
   Placement placement;
+  int64_t subset = 0;  // index into Dataset::subsets
   int64_t bucket = 0;  // index into Dataset::buckets
-  int repeats = 1;
+  int64_t repeats = 1;
+};
+
+// Pictures of one dataset that are trained at one shape, and so may share a batch.
+struct Bucket {
+  Size size;
+  int64_t dataset = 0;  // index into what make_dataset() was given
+  int64_t batch_size = 1;
+  bool operator==(const Bucket&) const = default;
 };
 
 // A picture that cannot be used, and why.
@@ -40,16 +42,24 @@ struct SkippedImage {
 
 struct Dataset {
   std::vector<Item> items;
-  std::vector<Size> buckets;  // those in use, sorted
+  std::vector<Bucket> buckets;  // those in use, sorted by dataset, width and height
+  std::vector<SubsetOptions> subsets;
   std::vector<SkippedImage> skipped;
 
   int64_t samples_per_epoch() const;  // items counted with their repeats
+  int64_t largest_batch() const;
+};
+
+struct ScanOptions {
+  int threads = 4;  // that read the pictures' headers
+  SmallBuckets small_buckets = SmallBuckets::kShortBatch;
+  std::filesystem::path index_file;  // what is known from the last time (image_index.h); may be empty
 };
 
 // Lists the pictures, reads all headers (with a progress line), and places each in its bucket.
 // Pictures that cannot be read, or are too thin for any bucket, are named in warnings and skipped.
 // Throws Error when nothing is left or metadata is at fault, UsageError for options that do not fit
 // together.
-Dataset make_dataset(const DatasetOptions& options);
+Dataset make_dataset(const std::vector<DatasetOptions>& datasets, const ScanOptions& scan);
 
 }  // namespace sdtune

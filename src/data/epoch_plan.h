@@ -1,6 +1,5 @@
-// The order of an epoch: a pure function of the dataset, the batch size, the seed and the epoch's
-// number, so that a resumed run, and every process of one run, sees the same batches with nothing
-// stored.
+// The order of an epoch: a pure function of the dataset, the seed and the epoch's number, so that a
+// resumed run, and every process of one run, sees the same batches with nothing stored.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@ namespace sdtune {
 // One appearance of a picture in an epoch; `repeat` counts from 0.
 struct PlannedSample {
   int64_t item = 0;
-  int repeat = 0;
+  int64_t repeat = 0;
 };
 
 struct Batch {
@@ -21,12 +20,12 @@ struct Batch {
   std::vector<PlannedSample> samples;
 };
 
-// Batches an epoch has: for each bucket its samples over batch_size, rounded up.
-int64_t batches_per_epoch(const Dataset& dataset, int batch_size);
+// Batches an epoch has: for each bucket its samples over its batch size, rounded up.
+int64_t batches_per_epoch(const Dataset& dataset);
 
 // Every picture exactly `repeats` times, each batch from one bucket, a bucket's last batch as short
 // as it falls. Pictures are shuffled within their bucket, then the batches of all buckets. Epochs
 // count from 0.
-std::vector<Batch> plan_epoch(const Dataset& dataset, int batch_size, uint64_t seed, int64_t epoch);
+std::vector<Batch> plan_epoch(const Dataset& dataset, uint64_t seed, int64_t epoch);
 
 }  // namespace sdtune

@@ -16,7 +16,7 @@ BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options)
       epoch_(options_.first_epoch),
       is_named_(dataset.items.size()),
       pool_(options_.threads, end_image_thread) {
-  plan_ = plan_epoch(dataset_, options_.batch_size, options_.seed, epoch_);
+  plan_ = plan_epoch(dataset_, options_.seed, epoch_);
   const int64_t first = options_.first_batch;
   if (plan_.empty() || first < 0 || first >= static_cast<int64_t>(plan_.size())) {
     throw Error(
@@ -30,7 +30,7 @@ BatchLoader::~BatchLoader() = default;
 
 void BatchLoader::plan_next_epoch() {
   ++epoch_;
-  plan_ = plan_epoch(dataset_, options_.batch_size, options_.seed, epoch_);
+  plan_ = plan_epoch(dataset_, options_.seed, epoch_);
   next_in_plan_ = 0;
 }
 
@@ -41,10 +41,14 @@ void BatchLoader::start_batch() {
   pending.batch.epoch = epoch_;
   pending.batch.index = static_cast<int64_t>(next_in_plan_);
   pending.batch.is_last_of_epoch = next_in_plan_ + 1 == plan_.size();
-  pending.batch.size = dataset_.buckets[planned.bucket];
+  pending.batch.size = dataset_.buckets[planned.bucket].size;
   for (const PlannedSample& sample : planned.samples) {
-    pending.values.push_back(pool_.submit(
-        [this, &item = dataset_.items[sample.item]] { return options_.source(item); }));
+    const Item& item = dataset_.items[sample.item];
+    const Appearance appearance{item, dataset_.subsets[item.subset], options_.seed, epoch_,
+                                sample.repeat};
+    pending.values.push_back(pool_.submit([this, appearance] {
+      return options_.source(appearance);
+    }));
   }
   pending.planned = std::move(planned.samples);
   pending_.push_back(std::move(pending));
@@ -62,10 +66,10 @@ LoadedBatch BatchLoader::next() {
   return std::move(pending.batch);
 }
 
-void BatchLoader::take(const PlannedSample& sample, std::future<std::vector<float>>& value,
+void BatchLoader::take(const PlannedSample& sample, std::future<SampleValues>& value,
                        LoadedBatch& batch) {
   const Item& item = dataset_.items[sample.item];
-  std::vector<float> values;
+  SampleValues values;
   try {
     values = value.get();
   } catch (const std::exception& error) {
@@ -73,10 +77,34 @@ void BatchLoader::take(const PlannedSample& sample, std::future<std::vector<floa
     return;
   }
   failures_in_a_row_ = 0;
+  const size_t area = size_t{1} * batch.size.width * batch.size.height;
+  const size_t before = batch.items.size();
+  if (!values.alpha_mask.empty() || !batch.alpha_mask.empty()) {
+    batch.alpha_mask.resize(before * area, 1.0f);
+    if (values.alpha_mask.empty()) values.alpha_mask.assign(area, 1.0f);
+  }
+  const auto append = [](std::vector<float>& to, const std::vector<float>& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  append(batch.pixels, values.pixels);
+  append(batch.latents, values.latents);
+  append(batch.alpha_mask, values.alpha_mask);
   batch.items.push_back(sample.item);
+  batch.ids.push_back(item.id);
   batch.repeats.push_back(sample.repeat);
-  batch.captions.push_back(item.caption);
-  batch.pixels.insert(batch.pixels.end(), values.begin(), values.end());
+  batch.captions.push_back(caption_of(item, sample, batch));
+}
+
+std::string BatchLoader::caption_of(const Item& item, const PlannedSample& sample,
+                                    const LoadedBatch& batch) const {
+  const int64_t accumulation = options_.gradient_accumulation_steps;
+  const auto steps_per_epoch =
+      (static_cast<int64_t>(plan_.size()) + accumulation - 1) / accumulation;
+  const int64_t step = batch.epoch * steps_per_epoch + batch.index / accumulation;
+  Random random(options_.seed, Draw::kCaption, static_cast<uint64_t>(batch.epoch), item.id,
+                static_cast<uint64_t>(sample.repeat));
+  return draw_caption(item.caption, dataset_.subsets[item.subset].caption,
+                      {batch.epoch, step, options_.total_steps}, random);
 }
 
 void BatchLoader::note_failure(int64_t item_index, const std::string& reason) {

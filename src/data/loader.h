@@ -1,6 +1,6 @@
 // Batches in the planned order, loaded ahead of the training step by worker threads. The order and
-// the values depend on the plan alone, never on the threads. What a pixel is decides the
-// ItemSource.
+// the values depend on the plan alone, never on the threads. What a sample's numbers are decides
+// the ItemSource.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +18,31 @@
 namespace sdtune {
 
 struct LoaderOptions {
-  int batch_size = 1;
   uint64_t seed = 0;
   int64_t first_epoch = 0;  // where to start: a resumed run's place
   int64_t first_batch = 0;  // in that epoch
   int threads = 4;
   int batches_ahead = 4;  // loaded or being loaded beyond the one in use
-  ItemSource source = load_pixels;
+  int64_t gradient_accumulation_steps = 1;  // batches in an optimizer step, for captions that warm up
+  int64_t total_steps = 0;                  // likewise
+  ItemSource source;
 };
 
-// B pictures of one bucket. `pixels` is [B, 3, size.height, size.width] for load_pixels.
+// B pictures of one bucket. `pixels` is [B, 3, size.height, size.width] or empty, `latents`
+// [B, 4, size.height / 8, size.width / 8] or empty, `alpha_mask` [B, size.height, size.width] or
+// empty; pictures without a mask count as ones when another of the batch has one.
 struct LoadedBatch {
   int64_t epoch = 0;
   int64_t index = 0;  // in the epoch
   bool is_last_of_epoch = false;
   Size size;
   std::vector<int64_t> items;  // indices into Dataset::items
-  std::vector<int> repeats;
+  std::vector<uint64_t> ids;   // Item::id
+  std::vector<int64_t> repeats;
   std::vector<std::string> captions;
   std::vector<float> pixels;
+  std::vector<float> latents;
+  std::vector<float> alpha_mask;
 };
 
 class BatchLoader {
@@ -62,13 +68,14 @@ class BatchLoader {
   struct Pending {
     LoadedBatch batch;  // all but what the futures will bring
     std::vector<PlannedSample> planned;
-    std::vector<std::future<std::vector<float>>> values;
+    std::vector<std::future<SampleValues>> values;
   };
 
   void plan_next_epoch();
   void start_batch();
-  void take(const PlannedSample& sample, std::future<std::vector<float>>& value,
-            LoadedBatch& batch);
+  void take(const PlannedSample& sample, std::future<SampleValues>& value, LoadedBatch& batch);
+  std::string caption_of(const Item& item, const PlannedSample& sample,
+                         const LoadedBatch& batch) const;
   void note_failure(int64_t item_index, const std::string& reason);
 
   const Dataset& dataset_;

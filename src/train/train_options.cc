@@ -1,34 +1,13 @@
 #include "train/train_options.h"
 
-#include <algorithm>
-#include <thread>
-
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
+#include "train/dataset_setup.h"
 
 namespace sdtune {
 
 namespace {
-
-void validate_dataset(const DataOptions& options) {
-  if (options.max_token_length != 75 && options.max_token_length != 150 &&
-      options.max_token_length != 225) {
-    throw UsageError("the longest caption is 75, 150 or 225 tokens", "--max_token_length");
-  }
-  if (options.bucket_reso_steps % 64 != 0) {
-    throw UsageError("sides of buckets must be multiples of 64", "--bucket_reso_steps");
-  }
-  if (options.min_bucket_reso > options.max_bucket_reso) {
-    throw UsageError("the shortest side of a bucket is above the longest",
-                     "--min_bucket_reso, --max_bucket_reso");
-  }
-  if (options.resolution &&
-      (options.resolution->width % 8 != 0 || options.resolution->height % 8 != 0)) {
-    throw UsageError("width and height must be multiples of 8", "--resolution",
-                     "multiples of 64 are usual, as 512");
-  }
-}
 
 void validate_run(const TrainOptions& options) {
   if (options.optimizer.learning_rate_te && !options.run.train_text_encoder) {
@@ -58,13 +37,8 @@ void validate_run(const TrainOptions& options) {
 }  // namespace
 
 void validate(const TrainOptions& options) {
-  validate_dataset(options.dataset);
+  validate(options.dataset);
   validate_run(options);
-}
-
-int loader_threads(const DataOptions& options) {
-  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  return static_cast<int>(std::clamp<int64_t>(options.max_data_loader_n_workers, 1, cores));
 }
 
 std::string base_name(const TrainOptions& options) {

@@ -10,6 +10,7 @@
 
 #include "options/config_file.h"
 #include "options/option.h"
+#include "train/data_options.h"
 
 namespace sdtune {
 
@@ -30,53 +31,6 @@ struct ModelOptions {
     v("v_parameterization", v_parameterization,
       "The model predicts v, as Stable Diffusion 2.x 768-v does.");
     v("vae", vae, "Another VAE than the model's: a file or a folder.");
-  }
-};
-
-struct DataOptions {
-  std::filesystem::path train_data_dir;
-  std::optional<std::filesystem::path> in_json;
-  int64_t dataset_repeats = 1;
-  int64_t train_batch_size = 1;
-  std::optional<Size2> resolution;
-  bool enable_bucket = false;
-  int64_t min_bucket_reso = 256;
-  int64_t max_bucket_reso = 1024;
-  int64_t bucket_reso_steps = 64;
-  bool bucket_no_upscale = false;
-  std::string caption_separator = ",";
-  int64_t max_token_length = 75;
-  int64_t max_data_loader_n_workers = 8;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Dataset");
-    v("train_data_dir", train_data_dir, "The folder of pictures.", Required{});
-    v("in_json", in_json,
-      "Metadata (JSON): pictures by path or by name without extension, with caption and tags. "
-      "Without it every "
-      "picture of the folder is taken, with the .caption and .txt files beside it.");
-    v("dataset_repeats", dataset_repeats, "How often each picture is seen in an epoch.",
-      Range{1, 1000000});
-    v("train_batch_size", train_batch_size, "Pictures in a batch.", Range{1, 4096});
-    v("resolution", resolution,
-      "Size of training, \"N\" or \"W,H\"; with buckets their largest area. Without it the "
-      "metadata's "
-      "train_resolution decides.",
-      Range{64, 8192});
-    v("enable_bucket", enable_bucket,
-      "Sort pictures into buckets by aspect ratio instead of cropping to one size.");
-    v("min_bucket_reso", min_bucket_reso, "Shortest side of a bucket.", Range{64, 8192});
-    v("max_bucket_reso", max_bucket_reso, "Longest side of a bucket.", Range{64, 8192});
-    v("bucket_reso_steps", bucket_reso_steps,
-      "Sides of buckets are multiples of this; it must be one of 64.", Range{64, 8192});
-    v("bucket_no_upscale", bucket_no_upscale,
-      "Never enlarge a picture: buckets follow the pictures' own sizes.");
-    v("caption_separator", caption_separator, "What stands between a caption and its tags.");
-    v("max_token_length", max_token_length, "Longest caption in tokens: 75, 150 or 225.",
-      Range{75, 225});
-    v("max_data_loader_n_workers", max_data_loader_n_workers,
-      "Threads that read pictures ahead of the training step, at most.", Range{0, 256});
   }
 };
 
@@ -280,9 +234,6 @@ struct TrainOptions {
 
 // Checks across options: UsageError for what cannot be meant, a logged warning for what is odd.
 void validate(const TrainOptions& options);
-
-// Threads that read pictures: as asked, but no more than the machine has.
-int loader_threads(const DataOptions& options);
 
 // The base name of what a run writes at its end: --output_name, or "last".
 std::string base_name(const TrainOptions& options);

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "text/token_chunks.h"
 
 namespace sdtune {
 
@@ -111,32 +110,17 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           scaled_linear_schedule().to(device),
           ClipTokenizer(),
           options.run.clip_skip,
-          static_cast<int>(options.dataset.max_token_length),
+          static_cast<int>(options.dataset.captions.max_token_length),
+          options.dataset.captions.weighted_captions,
+          TextStates(),
           reading.count()};
-}
-
-at::Tensor token_ids(const Trainee& trainee, const std::vector<std::string>& captions) {
-  const TextFamily family =
-      trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1;
-  std::vector<int64_t> ids;
-  for (const std::string& caption : captions) {
-    const auto rows = token_chunks(trainee.tokenizer, caption, family, trainee.max_token_length);
-    ids.insert(ids.end(), rows.begin(), rows.end());
-  }
-  return at::tensor(ids, at::kLong).view({-1, kChunkLength});
-}
-
-at::Tensor encode_text(const Trainee& trainee, const at::Tensor& ids) {
-  const at::AutoGradMode gradients(trainee.trains_text_encoder);
-  const at::Tensor states = trainee.text_encoder.forward(ids.to(trainee.device), trainee.clip_skip);
-  return join_chunks(states, trainee.max_token_length / kChunkTokens);
 }
 
 at::Tensor encode_latents(const Trainee& trainee, const at::Tensor& pictures,
                           const at::Tensor& noise) {
   const at::NoGradGuard no_grad;
-  const at::Tensor moments = trainee.vae.encode(pictures.to(trainee.device));
-  return sample_posterior(moments, noise.to(trainee.device)) * trainee.vae.config.scaling_factor;
+  const at::Tensor moments = trainee.vae->encode(pictures.to(trainee.device));
+  return sample_posterior(moments, noise.to(trainee.device)) * trainee.vae->config.scaling_factor;
 }
 
 }  // namespace sdtune

@@ -15,6 +15,7 @@
 #include "optim/grad_scaler.h"
 #include "text/clip_tokenizer.h"
 #include "train/precision.h"
+#include "train/text_states.h"
 #include "train/train_options.h"
 
 namespace sdtune {
@@ -24,7 +25,7 @@ struct Trainee {
   at::Device device;
   Precision precision;
   UNet2DConditionModel unet;   // fp32 weights that require gradients
-  AutoencoderKL vae;           // frozen, in the compute type
+  std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
   ClipTextModel text_encoder;  // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;
   AdamW optimizer;
@@ -33,18 +34,13 @@ struct Trainee {
   ClipTokenizer tokenizer;
   int64_t clip_skip;
   int max_token_length;
+  bool weighted_captions;
+  TextStates text_states;
   double reading_s;  // that reading the weights took
 };
 
 // Opens and reads the model. Errors as open_model().
 Trainee make_trainee(const TrainOptions& options, at::Device device);
-
-// Token ids [B * n, 77] int64 on the CPU, n chunks for each caption.
-at::Tensor token_ids(const Trainee& trainee, const std::vector<std::string>& captions);
-
-// ids as token_ids() gives them -> states [B, 75n + 2, C] fp32 on the device; with gradients when
-// the text encoder is trained.
-at::Tensor encode_text(const Trainee& trainee, const at::Tensor& ids);
 
 // pictures [B, 3, H, W] in [-1, 1] -> scaled latents [B, 4, H/8, W/8] fp32 on the device: the
 // posterior's sample with the given noise, times the VAE's scaling factor.

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -13,25 +14,12 @@
 #include "options/config_file.h"
 #include "options/option_table.h"
 #include "train/loss_curve.h"
+#include "train/latent_encoder.h"
 #include "train/save_model.h"
 
 namespace sdtune {
 
 namespace {
-
-Dataset read_dataset(const DataOptions& options) {
-  const BucketOptions buckets{
-      options.resolution ? Size{options.resolution->width, options.resolution->height} : Size{},
-      options.enable_bucket,
-      options.bucket_no_upscale,
-      static_cast<int>(options.min_bucket_reso),
-      static_cast<int>(options.max_bucket_reso),
-      static_cast<int>(options.bucket_reso_steps)};
-  return make_dataset({options.train_data_dir, options.in_json.value_or(""),
-                       options.resolution.has_value(), buckets,
-                       static_cast<int>(options.dataset_repeats), options.caption_separator,
-                       loader_threads(options)});
-}
 
 LrSchedule make_schedule(const OptimizerOptions& options, int64_t total_steps) {
   return {lr_schedule_kind(options.lr_scheduler),
@@ -56,19 +44,33 @@ std::string fingerprint(const Dataset& dataset) {
   return hasher.hex();
 }
 
+// Whether kept latents cannot stand in for the pictures.
+bool augments_pixels(const Dataset& dataset) {
+  return std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
+                     [](const SubsetOptions& s) { return s.random_crop || s.color_aug; });
+}
+
+// Whether the text encoder is asked the same thing in every epoch.
+bool captions_stay(const Dataset& dataset) {
+  return std::all_of(dataset.items.begin(), dataset.items.end(), [&](const Item& item) {
+    return is_constant(item.caption, dataset.subsets[item.subset].caption);
+  });
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
-      dataset_(read_dataset(options.dataset)),
+      data_(read_dataset(options.dataset)),
       trainee_(make_trainee(options, device)),
-      batches_per_epoch_(
-          batches_per_epoch(dataset_, static_cast<int>(options.dataset.train_batch_size))),
+      batches_per_epoch_(batches_per_epoch(data_.dataset)),
       total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
                                                       updates_per_epoch(options, batches_per_epoch_)
                                                 : options.run.max_train_steps),
       trace_(options.log.trace_dir, options.log.trace_steps) {
   schedule_ = make_schedule(options.optimizer, total_steps_);
+  trainee_.text_states =
+      TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));
   const std::optional<std::string>& resume = options.save.resume;
   const auto state = resume == "auto" ? newest_state(options.run.output_dir)
                      : resume         ? std::optional<std::filesystem::path>(*resume)
@@ -102,17 +104,17 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
 void Trainer::announce() const {
   const int64_t epochs = (total_steps_ + updates_per_epoch(options_, batches_per_epoch_) - 1) /
                          updates_per_epoch(options_, batches_per_epoch_);
-  const int64_t batch_size = options_.dataset.train_batch_size;
+  const int64_t batch_size = data_.dataset.largest_batch();
   const int64_t accumulation = options_.run.gradient_accumulation_steps;
   log_info("running training");
-  log_info("  num examples: {}", dataset_.samples_per_epoch());
+  log_info("  num examples: {}", data_.dataset.samples_per_epoch());
   log_info("  num batches per epoch: {}", batches_per_epoch_);
   log_info("  num epochs: {}", epochs);
   log_info("  batch size per device: {}", batch_size);
   log_info("  total train batch size (with accumulation): {}", batch_size * accumulation);
   log_info("  gradient accumulation steps: {}", accumulation);
   log_info("  total optimization steps: {}", total_steps_);
-  log_info("  buckets: {}", dataset_.buckets.size());
+  log_info("  buckets: {}", data_.dataset.buckets.size());
   log_info("  device: {}, computing in {}", trainee_.device.str(),
            c10::toString(trainee_.precision.compute));
   log_info("  seed: {}", *options_.run.seed);
@@ -124,17 +126,22 @@ int Trainer::run() {
                                {"total_steps", total_steps_},
                                {"since_process_start_s", seconds_since_start()},
                                {"reading_s", trainee_.reading_s},
-                               {"pictures", dataset_.items.size()},
-                               {"skipped_pictures", dataset_.skipped.size()},
+                               {"pictures", data_.dataset.items.size()},
+                               {"skipped_pictures", data_.dataset.skipped.size()},
                                {"seed", *options_.run.seed},
                                {"device", trainee_.device.str()},
                                {"processor", processor_name()},
                                {"threads", at::get_num_threads()}});
-  BatchLoader loader(dataset_, {.batch_size = static_cast<int>(options_.dataset.train_batch_size),
-                                .seed = static_cast<uint64_t>(*options_.run.seed),
-                                .first_epoch = position_.epoch,
-                                .first_batch = position_.batch,
-                                .threads = loader_threads(options_.dataset)});
+  if (const int signal = prepare_latents()) return 128 + signal;
+  BatchLoader loader(
+      data_.dataset,
+      {.seed = static_cast<uint64_t>(*options_.run.seed),
+       .first_epoch = position_.epoch,
+       .first_batch = position_.batch,
+       .threads = loader_threads(options_.dataset),
+       .gradient_accumulation_steps = options_.run.gradient_accumulation_steps,
+       .total_steps = total_steps_,
+       .source = source_});
   Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
   while (position_.step < total_steps_ && stop_signal() == 0) {
     const auto begin = std::chrono::steady_clock::now();
@@ -149,6 +156,38 @@ int Trainer::run() {
   }
   progress.finish();
   return finish(position_.step < total_steps_ ? stop_signal() : 0);
+}
+
+// Where batches come from: pictures, or latents that were kept. Returns the signal that stopped it.
+int Trainer::prepare_latents() {
+  const CacheFlags& flags = options_.dataset.cache;
+  const bool fast_decode = options_.dataset.pictures.fast_decode;
+  source_ = [fast_decode](const Appearance& appearance) {
+    return load_pixels(appearance, fast_decode);
+  };
+  LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index_file);
+  // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
+  const bool wants_found = !options_.dataset.buckets.resolution && !options_.dataset.dataset_config;
+  if (!flags.cache_latents && !flags.cache_latents_to_disk) {
+    if (!wants_found || augments_pixels(data_.dataset)) return 0;
+    cache.to_disk = true;
+  }
+  const LatentEncoder encoder = latent_encoder(*trainee_.vae, *trainee_.source, trainee_.device);
+  latents_ = std::make_unique<LatentCache>(data_.dataset, cache);
+  if (flags.cache_latents || flags.cache_latents_to_disk) {
+    log_report(latents_->fill(encoder));
+    if (stop_signal() != 0) return stop_signal();
+  } else if (latents_->is_complete(encoder.fingerprint)) {
+    log_info("all pictures have latents beside them, which are used");
+  } else {
+    log_warning(
+        "not every picture has latents that can be used; all are encoded as they come. `sdtune "
+        "prepare` makes the missing ones");
+    return 0;
+  }
+  source_ = latents_->source();
+  trainee_.vae.reset();
+  return 0;
 }
 
 // As many batches as are accumulated for one step; fewer at the end of an epoch.
@@ -168,7 +207,7 @@ void Trainer::advance(const LoadedBatch& last) {
 
 StepResult Trainer::step(std::span<const LoadedBatch> batches) {
   const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
-                        batches.front().epoch, options_.dataset.train_batch_size,
+                        batches.front().epoch, data_.dataset.largest_batch(),
                         schedule_.factor(position_.step)};
   return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
 }
@@ -257,9 +296,9 @@ RunState Trainer::run_state() const {
       {"processor", processor_name()},
       {"device", trainee_.device.str()},
       {"computing in", c10::toString(trainee_.precision.compute)},
-      {"batch size", std::to_string(options_.dataset.train_batch_size)},
+      {"batch size", std::to_string(data_.dataset.largest_batch())},
       {"gradient accumulation steps", std::to_string(options_.run.gradient_accumulation_steps)},
-      {"pictures and captions", fingerprint(dataset_)},
+      {"pictures and captions", fingerprint(data_.dataset)},
       {"total steps", std::to_string(total_steps_)},
   };
   return state;

@@ -7,8 +7,10 @@
 #include <memory>
 
 #include "base/progress.h"
+#include "data/latent_cache.h"
 #include "data/loader.h"
 #include "optim/lr_schedule.h"
+#include "train/dataset_setup.h"
 #include "train/output_names.h"
 #include "train/run_folder.h"
 #include "train/state.h"
@@ -32,6 +34,7 @@ class Trainer {
  private:
   void resume_from(const std::filesystem::path& folder);
   void announce() const;
+  int prepare_latents();
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
@@ -44,7 +47,7 @@ class Trainer {
   TrainedTensors trained_tensors();
 
   TrainOptions& options_;
-  Dataset dataset_;
+  DatasetSetup data_;
   Trainee trainee_;
   LrSchedule schedule_;
   int64_t batches_per_epoch_;
@@ -52,6 +55,8 @@ class Trainer {
   Position position_;
   std::unique_ptr<RunFolder> run_folder_;
   Trace trace_;
+  std::unique_ptr<LatentCache> latents_;
+  ItemSource source_;
   std::deque<double> recent_losses_;  // of an epoch's length
 };
 

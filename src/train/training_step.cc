@@ -34,13 +34,25 @@ at::Tensor posterior_noise(const Trainee& trainee, const LoadedBatch& batch,
                            const StepPlace& place) {
   const auto count = static_cast<int64_t>(batch.items.size());
   at::Tensor noise = at::empty(
-      {count, trainee.vae.config.latent_channels, batch.size.height / 8, batch.size.width / 8});
+      {count, trainee.vae->config.latent_channels, batch.size.height / 8, batch.size.width / 8});
   for (int64_t i = 0; i < count; ++i) {
-    Random random(place.seed, Draw::kPosterior, place.epoch, batch.items[i], batch.repeats[i]);
+    Random random(place.seed, Draw::kPosterior, place.epoch, batch.ids[i], batch.repeats[i]);
     at::Tensor own = noise[i];
     random.fill_normal({own.data_ptr<float>(), static_cast<size_t>(own.numel())});
   }
   return noise;
+}
+
+// Scaled latents [B, 4, h, w] on the device: those that were kept, or the pictures' encoded now.
+at::Tensor latents_of(const Trainee& trainee, const LoadedBatch& batch, const StepPlace& place) {
+  if (batch.latents.empty()) {
+    return encode_latents(trainee, pictures_of(batch), posterior_noise(trainee, batch, place));
+  }
+  const at::Tensor kept = at::from_blob(const_cast<float*>(batch.latents.data()),
+                                        {static_cast<int64_t>(batch.items.size()), 4,
+                                         batch.size.height / 8, batch.size.width / 8},
+                                        at::kFloat);
+  return kept.to(trainee.device) * trainee.source->vae_config.scaling_factor;
 }
 
 }  // namespace
@@ -60,10 +72,8 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     if (count == 0) continue;
     result.images += count;
 
-    const at::Tensor latents =
-        encode_latents(trainee, pictures_of(batch), posterior_noise(trainee, batch, place));
-    const at::Tensor ids = token_ids(trainee, batch.captions);
-    const at::Tensor context = encode_text(trainee, ids);
+    const at::Tensor latents = latents_of(trainee, batch, place);
+    const at::Tensor context = trainee.text_states.encode(trainee, batch.captions);
     const DrawPosition draws{place.seed, place.step, static_cast<int64_t>(i) * place.batch_size};
     const at::Tensor noise = draw_noise(draws, latents.sizes()).to(trainee.device);
     const at::Tensor timesteps =
@@ -84,7 +94,9 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     if (tracing) {
       const std::pair<const char*, at::Tensor> kept[] = {
           {"latents", latents},       {"noise", noise},   {"timesteps", timesteps},
-          {"noisy_latents", noisy},   {"input_ids", ids}, {"encoder_hidden_states", context},
+          {"noisy_latents", noisy},
+          {"input_ids", TextStates::token_ids(trainee, batch.captions)},
+          {"encoder_hidden_states", context},
           {"model_pred", prediction}, {"target", target}};
       for (const auto& [key, tensor] : kept) trace.keep(key, static_cast<int64_t>(i), tensor);
     }

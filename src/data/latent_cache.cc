@@ -1,0 +1,203 @@
+#include "data/latent_cache.h"
+
+#include <algorithm>
+#include <future>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "base/progress.h"
+#include "base/thread_pool.h"
+
+namespace sdtune {
+namespace {
+
+constexpr size_t kItemsPerTask = 16;
+constexpr const char* kNoEntry = "not made yet";
+
+void check_augmentations(const Dataset& dataset) {
+  for (const SubsetOptions& subset : dataset.subsets) {
+    if (!subset.random_crop && !subset.color_aug) continue;
+    throw UsageError("latents that are kept cannot follow a random crop or changed colours",
+                     subset.random_crop ? "random_crop" : "color_aug",
+                     "leave it out, or leave --cache_latents out");
+  }
+}
+
+}  // namespace
+
+LatentCache::LatentCache(const Dataset& dataset, LatentCacheOptions options)
+    : dataset_(dataset), options_(std::move(options)), entries_(dataset.items.size()) {
+  check_augmentations(dataset);
+  sized_names_ = std::any_of(dataset.buckets.begin(), dataset.buckets.end(),
+                             [](const Bucket& bucket) { return bucket.dataset > 0; });
+  name_files();
+}
+
+// Two pictures that differ in their extension alone would share a file: the later one keeps its
+// extension in the name.
+void LatentCache::name_files() {
+  std::map<fs::path, const fs::path*> owners;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const Item& item = dataset_.items[i];
+    fs::path file = latent_file_name(item.image, item.size, options_.naming);
+    const auto [owner, is_new] = owners.emplace(file, &item.image);
+    entries_[i].has_own_name = !is_new && *owner->second != item.image;
+    if (entries_[i].has_own_name) {
+      file = latent_file_name(item.image.string() + ".npz", item.size, options_.naming);
+    }
+    entries_[i].file = std::move(file);
+  }
+}
+
+LatentRecipe LatentCache::recipe_of(const Item& item) const {
+  const SubsetOptions& subset = dataset_.subsets[item.subset];
+  LatentRecipe recipe;
+  recipe.image = item.size;
+  recipe.placement = item.placement;
+  recipe.interpolation = subset.resize_interpolation;
+  recipe.fast_decode = options_.fast_decode;
+  recipe.vae = fingerprint_;
+  recipe.flipped = subset.flip_aug;
+  recipe.alpha_mask = subset.alpha_mask;
+  recipe.posterior = options_.posterior;
+  recipe.sized_names = sized_names_;
+  return recipe;
+}
+
+bool LatentCache::is_mine(size_t item) const {
+  return static_cast<int>(item % static_cast<size_t>(options_.rank.world_size)) ==
+         options_.rank.rank;
+}
+
+// Finds the entry's file. Returns why there is none that serves, or "".
+std::string LatentCache::check(size_t number, ImageHashes& hashes) {
+  const Item& item = dataset_.items[number];
+  Entry& entry = entries_[number];
+  std::vector<fs::path> candidates = {entry.file};
+  if (!entry.has_own_name) {
+    for (fs::path& path : latent_file_candidates(item.image, item.size, options_.sdxl_names)) {
+      if (path != entry.file) candidates.push_back(std::move(path));
+    }
+  }
+  LatentRecipe recipe = recipe_of(item);
+  std::string reason = kNoEntry;
+  for (const fs::path& path : candidates) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(path, ignored)) continue;
+    std::string why;
+    if (!options_.skip_check) {
+      if (recipe.image_hash.empty()) recipe.image_hash = hashes.hash_of(item.image);
+      why = why_unusable(path, recipe);
+    }
+    if (why.empty()) {
+      entry.file = path;
+      entry.is_there = true;
+      return "";
+    }
+    if (reason == kNoEntry) reason = std::move(why);
+  }
+  return reason;
+}
+
+// Reasons by item: "" where a file serves, and for the items of other processes.
+std::vector<std::string> LatentCache::check_all() {
+  ImageHashes hashes(options_.index_file);
+  std::vector<std::string> reasons(entries_.size());
+  ThreadPool pool(options_.threads);
+  std::vector<std::future<void>> tasks;
+  for (size_t begin = 0; begin < entries_.size(); begin += kItemsPerTask) {
+    tasks.push_back(pool.submit([this, begin, &hashes, &reasons] {
+      for (size_t i = begin; i < std::min(begin + kItemsPerTask, entries_.size()); ++i) {
+        if (is_mine(i)) reasons[i] = check(i, hashes);
+      }
+    }));
+  }
+  Progress progress({.label = "checking latents",
+                     .total = static_cast<int64_t>(entries_.size()),
+                     .unit = "img"});
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].get();
+    progress.update(
+        static_cast<int64_t>(std::min(entries_.size(), (i + 1) * kItemsPerTask)));
+  }
+  hashes.save();
+  return reasons;
+}
+
+bool LatentCache::is_complete(const std::string& fingerprint) {
+  fingerprint_ = fingerprint;
+  const auto reasons = check_all();
+  return std::all_of(reasons.begin(), reasons.end(), [](const auto& r) { return r.empty(); });
+}
+
+LatentCacheReport LatentCache::fill(const LatentEncoder& encoder) {
+  fingerprint_ = encoder.fingerprint;
+  LatentCacheReport report;
+  std::vector<size_t> missing;
+  std::vector<std::string> reasons(entries_.size(), kNoEntry);
+  if (options_.to_disk) reasons = check_all();
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (!is_mine(i)) continue;
+    if (reasons[i].empty()) {
+      ++report.reused;
+      continue;
+    }
+    missing.push_back(i);
+    if (reasons[i] != kNoEntry) ++report.stale[reasons[i]];
+  }
+  const EncodingOptions encoding{options_.batch_size, options_.posterior, options_.fast_decode,
+                                 options_.threads};
+  const EncodingReport encoded = encode_items(
+      dataset_, missing, encoder, encoding, [this](EncodedItem item) { keep(std::move(item)); });
+  report.encoded = encoded.encoded;
+  report.failed = encoded.failed;
+  return report;
+}
+
+void LatentCache::keep(EncodedItem encoded) {
+  Entry& entry = entries_[encoded.item];
+  if (options_.to_disk) {
+    LatentRecipe recipe = recipe_of(dataset_.items[encoded.item]);
+    recipe.image_hash = encoded.image_hash;
+    write_latents(entry.file, recipe, encoded.entry);
+  } else {
+    if (options_.posterior) encoded.entry.plain.sample = encoded.entry.flipped.sample = {};
+    entry.kept = std::move(encoded.entry);
+  }
+  entry.is_there = true;
+}
+
+ItemSource LatentCache::source() const {
+  return [this](const Appearance& appearance) { return values_of(appearance); };
+}
+
+SampleValues LatentCache::values_of(const Appearance& appearance) const {
+  const auto& [item, subset, seed, epoch, repeat] = appearance;
+  const Entry& entry = entries_[static_cast<size_t>(&item - dataset_.items.data())];
+  if (!entry.is_there) throw Error("the picture has no latents", item.image.string());
+  const LatentRecipe recipe = recipe_of(item);
+  const bool flipped = subset.flip_aug && augment_draws(appearance).flip;
+  Latents latents;
+  SampleValues values;
+  if (options_.to_disk) {
+    latents = read_latents(entry.file, recipe, flipped);
+    if (subset.alpha_mask) values.alpha_mask = read_alpha_mask(entry.file, recipe);
+  } else {
+    latents = flipped ? entry.kept.flipped : entry.kept.plain;
+    values.alpha_mask = entry.kept.alpha_mask;
+  }
+  if (flipped) {
+    values.alpha_mask = mirrored_planes(std::move(values.alpha_mask),
+                                        static_cast<size_t>(item.placement.bucket.width));
+  }
+  if (options_.posterior) {
+    Random random(seed, Draw::kPosterior, static_cast<uint64_t>(epoch), item.id,
+                  static_cast<uint64_t>(repeat));
+    values.latents = sample_posterior(latents.mean, latents.logvar, random);
+  } else {
+    values.latents = std::move(latents.sample);
+  }
+  return values;
+}
+
+}  // namespace sdtune

@@ -1,0 +1,18 @@
+// The VAE as the latent cache wants it: pictures to the posterior's moments, and a fingerprint of
+// the weights that make them.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "data/latent_encoding.h"
+#include "models/autoencoder_kl.h"
+#include "models/stable_diffusion.h"
+
+namespace sdtune {
+
+// The VAE must outlive the encoder. The fingerprint is a hash of the encoder's weights as the source
+// holds them, so it does not depend on the type that the VAE computes in.
+LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source,
+                             at::Device device);
+
+}  // namespace sdtune
