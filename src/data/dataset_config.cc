@@ -31,8 +31,9 @@ fs::path resolved(const fs::path& path, const fs::path& file) {
 // Equal for two names of one file.
 fs::path identity(const fs::path& path) {
   std::error_code error;
-  const fs::path canonical = fs::weakly_canonical(fs::absolute(path, error), error);
-  return error ? path.lexically_normal() : canonical;
+  fs::path known = fs::weakly_canonical(fs::absolute(path, error), error);
+  if (error) known = path.lexically_normal();
+  return known.has_filename() ? known : known.parent_path();  // "a/" is "a"
 }
 
 class ConfigReader {
