@@ -1,5 +1,6 @@
-// Resizing, cropping and the step from bytes to the model's numbers. Which size a picture gets is
-// decided elsewhere (data/buckets.h).
+// Resizing, cropping, mirroring and the step from bytes to the model's numbers; a picture's alpha
+// goes through all of it as its colours do. Which size a picture gets is decided elsewhere
+// (data/buckets.h).
 #pragma once
 
 #include "image/image.h"
@@ -18,14 +19,20 @@ enum class Interpolation {
 };
 
 // The whole picture scaled to `width` x `height`, both at least 1. A picture that has this size
-// already comes back unchanged.
+// already comes back unchanged. Throws Error when a side is below 1.
 Image resize(const Image& image, int width, int height,
              Interpolation interpolation = Interpolation::kDefault);
 
-// The part [x, x + width) x [y, y + height), which must lie inside.
+// The part [x, x + width) x [y, y + height), which must lie inside; Error otherwise.
 Image crop(const Image& image, int x, int y, int width, int height);
+
+// Left and right exchanged.
+Image mirrored(const Image& image);
 
 // out [3, height, width]: (value / 255 - 0.5) / 0.5, so -1 is black and 1 is white.
 void to_planes(const Image& image, float* out);
+
+// out [height, width]: alpha / 255, so 0 is transparent; 1 everywhere for a picture without alpha.
+void to_mask(const Image& image, float* out);
 
 }  // namespace sdtune
