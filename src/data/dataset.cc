@@ -1,66 +1,28 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <future>
 #include <map>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
-#include "base/thread_pool.h"
-#include "image/decode.h"
-#include "text/caption.h"
+#include "data/headers.h"
+#include "base/hash.h"
 
 namespace sdtune {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kHeadersPerTask = 16;
-
-struct Header {
-  Size size;
-  std::string reason;  // why there is none
+// A picture listed, not yet looked at.
+struct Listed {
+  Sample sample;
+  int64_t dataset = 0;
+  int64_t subset = 0;  // in all datasets
 };
 
-std::vector<Header> read_headers(const Sample* first, size_t count) {
-  std::vector<Header> headers(count);
-  for (size_t i = 0; i < count; ++i) {
-    try {
-      headers[i].size = image_size(first[i].image);
-    } catch (const Error& error) {
-      headers[i].reason = error.what();
-    }
-  }
-  return headers;
-}
-
-std::vector<Header> read_all_headers(const std::vector<Sample>& samples, int threads) {
-  ThreadPool pool(threads, end_image_thread);
-  std::vector<std::future<std::vector<Header>>> parts;
-  for (size_t i = 0; i < samples.size(); i += kHeadersPerTask) {
-    const size_t count = std::min(kHeadersPerTask, samples.size() - i);
-    parts.push_back(
-        pool.submit([first = &samples[i], count] { return read_headers(first, count); }));
-  }
-  Progress progress(
-      {.label = "reading headers", .total = static_cast<int64_t>(samples.size()), .unit = "img"});
-  std::vector<Header> headers;
-  for (auto& part : parts) {
-    for (Header& header : part.get()) headers.push_back(std::move(header));
-    progress.update(static_cast<int64_t>(headers.size()));
-  }
-  return headers;
-}
-
-std::vector<Sample> list_samples(const DatasetOptions& options) {
-  if (options.metadata_file.empty()) return read_plain_folder(options.image_dir);
-  return read_metadata(options.metadata_file, options.image_dir);
-}
-
-[[noreturn]] void throw_empty(const DatasetOptions& options, size_t listed) {
-  const bool is_plain = options.metadata_file.empty();
-  const fs::path& place = is_plain ? options.image_dir : options.metadata_file;
+[[noreturn]] void throw_empty(const SubsetOptions& subset, size_t listed) {
+  const bool is_plain = subset.metadata_file.empty();
+  const fs::path& place = is_plain ? subset.image_dir : subset.metadata_file;
   if (listed > 0) {
     throw Error(fmt::format("none of the {} pictures can be used", listed), place.string(),
                 "the warnings above name each one and its fault");
@@ -73,23 +35,50 @@ std::vector<Sample> list_samples(const DatasetOptions& options) {
 }
 
 // Without a resolution each picture goes to the bucket that its metadata was prepared for.
-void check_train_resolutions(const DatasetOptions& options, const std::vector<Sample>& samples) {
-  if (options.has_resolution) return;
+void check_train_resolutions(const DatasetOptions& dataset, const SubsetOptions& subset,
+                             const std::vector<Sample>& samples) {
+  if (dataset.has_resolution) return;
   const std::string hint = "give --resolution, as --resolution 512,512";
   for (const Sample& sample : samples) {
     if (sample.train_resolution) continue;
-    if (options.metadata_file.empty())
+    if (subset.metadata_file.empty())
       throw UsageError("no resolution is given", "--resolution", hint);
     throw UsageError(
         fmt::format("no resolution is given, and the metadata has no train_resolution for "
                     "{}",
                     sample.image.string()),
-        options.metadata_file.string(), hint);
+        subset.metadata_file.string(), hint);
   }
-  if (options.buckets.no_upscale) {
+  if (dataset.buckets.no_upscale) {
     throw UsageError("buckets without upscaling cannot follow the metadata's train_resolution",
                      "--bucket_no_upscale", hint);
   }
+}
+
+std::vector<Listed> list_pictures(const std::vector<DatasetOptions>& datasets) {
+  std::vector<Listed> listed;
+  int64_t number = 0;
+  for (size_t d = 0; d < datasets.size(); ++d) {
+    for (const SubsetOptions& subset : datasets[d].subsets) {
+      auto samples = subset.metadata_file.empty()
+                         ? read_plain_folder(subset)
+                         : read_metadata(subset.metadata_file, subset.image_dir);
+      if (samples.empty() && datasets.size() == 1 && datasets[0].subsets.size() == 1) {
+        throw_empty(subset, 0);
+      }
+      if (samples.empty()) {
+        log_warning("the subset {} has no pictures and is left out",
+                    (subset.metadata_file.empty() ? subset.image_dir : subset.metadata_file)
+                        .string());
+      }
+      check_train_resolutions(datasets[d], subset, samples);
+      for (Sample& sample : samples) {
+        listed.push_back({std::move(sample), static_cast<int64_t>(d), number});
+      }
+      ++number;
+    }
+  }
+  return listed;
 }
 
 void report_missing_captions(const std::vector<Item>& items) {
@@ -103,48 +92,113 @@ void report_missing_captions(const std::vector<Item>& items) {
       count, items.size(), first->image.string());
 }
 
-Item make_item(const Sample& sample, Size size, const Placement& placement,
-               const DatasetOptions& options) {
-  const std::string caption =
-      compose_caption(sample.caption, sample.tags, options.caption_separator);
-  return {sample.image, plain_caption(caption), size, placement, 0, options.repeats};
+Item make_item(const Listed& listed, Size size, const Placement& placement,
+               const SubsetOptions& subset) {
+  Item item;
+  item.image = listed.sample.image;
+  item.id = hash_number(
+      fmt::format("{}/{}/{}", listed.dataset, listed.subset, listed.sample.key));
+  item.caption = compose_caption(listed.sample.caption, listed.sample.tags, subset.caption);
+  item.size = size;
+  item.placement = placement;
+  item.subset = listed.subset;
+  item.bucket = listed.dataset;  // until buckets are numbered
+  item.repeats = subset.num_repeats;
+  return item;
 }
 
-// Without a chooser every sample has its train_resolution.
-Dataset place_samples(const std::vector<Sample>& samples, const std::vector<Header>& headers,
-                      const std::optional<BucketChooser>& chooser, const DatasetOptions& options) {
-  Dataset dataset;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const Sample& sample = samples[i];
+Dataset place_pictures(const std::vector<DatasetOptions>& datasets,
+                       const std::vector<Listed>& listed, const std::vector<Header>& headers) {
+  std::vector<std::optional<BucketChooser>> choosers;
+  Dataset result;
+  for (const DatasetOptions& options : datasets) {
+    auto& chooser = choosers.emplace_back();
+    if (options.has_resolution) chooser.emplace(checked(options.buckets));
+    result.subsets.insert(result.subsets.end(), options.subsets.begin(), options.subsets.end());
+  }
+  for (size_t i = 0; i < listed.size(); ++i) {
+    const Sample& sample = listed[i].sample;
     std::string reason = headers[i].reason;
     if (reason.empty()) {
       const Size size = headers[i].size;
+      const auto& chooser = choosers[listed[i].dataset];
       const auto placement = chooser ? chooser->place(size) : cover(size, *sample.train_resolution);
       if (placement) {
-        dataset.items.push_back(make_item(sample, size, *placement, options));
+        result.items.push_back(
+            make_item(listed[i], size, *placement, result.subsets[listed[i].subset]));
         continue;
       }
       reason = fmt::format("{} x {} pixels are too thin or too small for any bucket", size.width,
                            size.height);
     }
     log_warning("skipped {}: {}", sample.image.string(), reason);
-    dataset.skipped.push_back({sample.image, reason});
+    result.skipped.push_back({sample.image, reason});
   }
-  return dataset;
+  return result;
+}
+
+using BucketMoves = std::map<Size, std::optional<Size>>;
+
+void report_moves(const BucketMoves& moves, const std::map<Size, int64_t>& samples) {
+  for (const auto& [from, to] : moves) {
+    if (to == from) continue;
+    log_info("bucket {} x {} with {} samples: {}", from.width, from.height, samples.at(from),
+             to ? fmt::format("merged into {} x {}", to->width, to->height)
+                : std::string("dropped, fewer than a batch"));
+  }
+}
+
+// Follows --small_buckets: pictures of small buckets stay, move or go.
+void settle_buckets(Dataset& result, const std::vector<DatasetOptions>& datasets,
+                    SmallBuckets choice) {
+  for (size_t d = 0; d < datasets.size(); ++d) {
+    std::map<Size, int64_t> samples;
+    for (const Item& item : result.items) {
+      if (item.bucket == static_cast<int64_t>(d)) samples[item.placement.bucket] += item.repeats;
+    }
+    const BucketMoves moves = settle_small_buckets(samples, datasets[d].batch_size, choice);
+    report_moves(moves, samples);
+    std::erase_if(result.items, [&](Item& item) {
+      if (item.bucket != static_cast<int64_t>(d)) return false;
+      const std::optional<Size> to = moves.at(item.placement.bucket);
+      const auto placement = to == item.placement.bucket ? item.placement
+                             : to                        ? cover(item.size, *to)
+                                                         : std::optional<Placement>();
+      if (placement) item.placement = *placement;
+      if (!placement) result.skipped.push_back({item.image, "its bucket is smaller than a batch"});
+      return !placement;
+    });
+  }
 }
 
 // Numbers the buckets in use, sorted, and says how the pictures spread over them.
-void number_buckets(Dataset& dataset) {
-  std::map<Size, int64_t> counts;
-  for (const Item& item : dataset.items) ++counts[item.placement.bucket];
-  std::map<Size, int64_t> numbers;
-  for (const auto& [bucket, count] : counts) {
-    numbers[bucket] = static_cast<int64_t>(dataset.buckets.size());
-    dataset.buckets.push_back(bucket);
-    log_info("bucket {} x {}: {} picture{}", bucket.width, bucket.height, count,
+void number_buckets(Dataset& result, const std::vector<DatasetOptions>& datasets) {
+  std::map<std::pair<int64_t, Size>, int64_t> counts;
+  for (const Item& item : result.items) ++counts[{item.bucket, item.placement.bucket}];
+  std::map<std::pair<int64_t, Size>, int64_t> numbers;
+  for (const auto& [key, count] : counts) {
+    const auto& [dataset, size] = key;
+    numbers[key] = static_cast<int64_t>(result.buckets.size());
+    result.buckets.push_back({size, dataset, datasets[dataset].batch_size});
+    log_info("bucket {} x {}: {} picture{}", size.width, size.height, count,
              count == 1 ? "" : "s");
   }
-  for (Item& item : dataset.items) item.bucket = numbers[item.placement.bucket];
+  for (Item& item : result.items) item.bucket = numbers[{item.bucket, item.placement.bucket}];
+}
+
+void check_options(const std::vector<DatasetOptions>& datasets) {
+  for (const DatasetOptions& dataset : datasets) {
+    if (dataset.batch_size < 1) {
+      throw UsageError(fmt::format("a batch of {} pictures is not possible", dataset.batch_size),
+                       "--train_batch_size", "use 1 or more");
+    }
+    for (const SubsetOptions& subset : dataset.subsets) {
+      if (subset.num_repeats >= 1) continue;
+      throw UsageError(fmt::format("each picture must be seen at least once, not {} times",
+                                   subset.num_repeats),
+                       "--dataset_repeats");
+    }
+  }
 }
 
 }  // namespace
@@ -155,27 +209,29 @@ int64_t Dataset::samples_per_epoch() const {
   return count;
 }
 
-Dataset make_dataset(const DatasetOptions& options) {
-  if (options.repeats < 1) {
-    throw UsageError(
-        fmt::format("each picture must be seen at least once, not {} times", options.repeats),
-        "--dataset_repeats");
-  }
-  std::optional<BucketChooser> chooser;
-  if (options.has_resolution) chooser.emplace(checked(options.buckets));
-  const std::vector<Sample> samples = list_samples(options);
-  if (samples.empty()) throw_empty(options, 0);
-  check_train_resolutions(options, samples);
-  const std::vector<Header> headers = read_all_headers(samples, options.threads);
+int64_t Dataset::largest_batch() const {
+  int64_t largest = 1;
+  for (const Bucket& bucket : buckets) largest = std::max(largest, bucket.batch_size);
+  return largest;
+}
 
-  Dataset dataset = place_samples(samples, headers, chooser, options);
-  if (dataset.items.empty()) throw_empty(options, samples.size());
-  if (!dataset.skipped.empty()) {
-    log_warning("{} of {} pictures are skipped", dataset.skipped.size(), samples.size());
+Dataset make_dataset(const std::vector<DatasetOptions>& datasets, const ScanOptions& scan) {
+  check_options(datasets);
+  ImageIndex none{fs::path()};
+  ImageIndex& index = scan.index ? *scan.index : none;
+  const std::vector<Listed> listed = list_pictures(datasets);
+  std::vector<fs::path> pictures;
+  for (const Listed& one : listed) pictures.push_back(one.sample.image);
+  const std::vector<Header> headers = read_headers(pictures, scan.threads, index);
+  Dataset result = place_pictures(datasets, listed, headers);
+  if (!result.skipped.empty()) {
+    log_warning("{} of {} pictures are skipped", result.skipped.size(), listed.size());
   }
-  report_missing_captions(dataset.items);
-  number_buckets(dataset);
-  return dataset;
+  settle_buckets(result, datasets, scan.small_buckets);
+  if (result.items.empty()) throw_empty(datasets[0].subsets[0], listed.size());
+  report_missing_captions(result.items);
+  number_buckets(result, datasets);
+  return result;
 }
 
 }  // namespace sdtune

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/dataset_options.h"
+#include "data/image_index.h"
 #include "data/metadata.h"
 #include "data/small_buckets.h"
 
@@ -53,7 +54,7 @@ struct Dataset {
 struct ScanOptions {
   int threads = 4;  // that read the pictures' headers
   SmallBuckets small_buckets = SmallBuckets::kShortBatch;
-  std::filesystem::path index_file;  // what is known from the last time (image_index.h); may be empty
+  ImageIndex* index = nullptr;  // what is known from the last time; may be null
 };
 
 // Lists the pictures, reads all headers (with a progress line), and places each in its bucket.

@@ -7,9 +7,12 @@
 #include "base/philox.h"
 #include "base/progress.h"
 #include "base/thread_pool.h"
+#include "data/headers.h"
 
 namespace sdtune {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr size_t kItemsPerTask = 16;
 constexpr const char* kNoEntry = "not made yet";
@@ -70,7 +73,7 @@ bool LatentCache::is_mine(size_t item) const {
 }
 
 // Finds the entry's file. Returns why there is none that serves, or "".
-std::string LatentCache::check(size_t number, ImageHashes& hashes) {
+std::string LatentCache::check(size_t number, ImageIndex& index) {
   const Item& item = dataset_.items[number];
   Entry& entry = entries_[number];
   std::vector<fs::path> candidates = {entry.file};
@@ -86,7 +89,7 @@ std::string LatentCache::check(size_t number, ImageHashes& hashes) {
     if (!fs::is_regular_file(path, ignored)) continue;
     std::string why;
     if (!options_.skip_check) {
-      if (recipe.image_hash.empty()) recipe.image_hash = hashes.hash_of(item.image);
+      if (recipe.image_hash.empty()) recipe.image_hash = picture_hash(item.image, item.size, index);
       why = why_unusable(path, recipe);
     }
     if (why.empty()) {
@@ -101,14 +104,15 @@ std::string LatentCache::check(size_t number, ImageHashes& hashes) {
 
 // Reasons by item: "" where a file serves, and for the items of other processes.
 std::vector<std::string> LatentCache::check_all() {
-  ImageHashes hashes(options_.index_file);
+  ImageIndex none{std::filesystem::path()};
+  ImageIndex& index = options_.index ? *options_.index : none;
   std::vector<std::string> reasons(entries_.size());
   ThreadPool pool(options_.threads);
   std::vector<std::future<void>> tasks;
   for (size_t begin = 0; begin < entries_.size(); begin += kItemsPerTask) {
-    tasks.push_back(pool.submit([this, begin, &hashes, &reasons] {
+    tasks.push_back(pool.submit([this, begin, &index, &reasons] {
       for (size_t i = begin; i < std::min(begin + kItemsPerTask, entries_.size()); ++i) {
-        if (is_mine(i)) reasons[i] = check(i, hashes);
+        if (is_mine(i)) reasons[i] = check(i, index);
       }
     }));
   }
@@ -120,7 +124,7 @@ std::vector<std::string> LatentCache::check_all() {
     progress.update(
         static_cast<int64_t>(std::min(entries_.size(), (i + 1) * kItemsPerTask)));
   }
-  hashes.save();
+  index.commit();
   return reasons;
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/rank.h"
-#include "data/image_hashes.h"
+#include "data/image_index.h"
 #include "data/item_source.h"
 #include "data/latent_encoding.h"
 #include "data/latent_file.h"
@@ -26,8 +26,8 @@ struct LatentCacheOptions {
   bool skip_check = false;  // a file that is there is taken as it is
   bool fast_decode = false;
   int threads = 4;
-  std::filesystem::path index_file;  // where hashes of pictures are remembered; may be empty
-  Rank rank;                         // of several processes each fills its share; on disk only
+  ImageIndex* index = nullptr;  // where hashes of pictures are remembered; may be null
+  Rank rank;                    // of several processes each fills its share; on disk only
 };
 
 struct LatentCacheReport {
@@ -65,7 +65,7 @@ class LatentCache {
   void name_files();
   LatentRecipe recipe_of(const Item& item) const;
   bool is_mine(size_t item) const;
-  std::string check(size_t number, ImageHashes& hashes);
+  std::string check(size_t number, ImageIndex& index);
   std::vector<std::string> check_all();
   void keep(EncodedItem encoded);
   SampleValues values_of(const Appearance& appearance) const;

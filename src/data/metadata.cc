@@ -1,76 +1,17 @@
 #include "data/metadata.h"
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "data/folder_index.h"
+#include "formats/metadata_file.h"
 
 namespace sdtune {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int kMaxDepth = 32;
 constexpr uint64_t kMaxTextBytes = 1 << 20;  // of one caption file
 constexpr size_t kShownMissing = 5;
-
-Json parse_json(const std::string& text, const fs::path& file) {
-  const auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth) {
-      throw Error(fmt::format("the metadata is nested deeper than {} levels", kMaxDepth),
-                  file.string());
-    }
-    return true;
-  };
-  try {
-    return Json::parse(text, check_depth);
-  } catch (const Json::parse_error& error) {
-    // Its text ends in what was read and expected; the library's own number in front says nothing.
-    const std::string message = error.what();
-    throw Error(
-        fmt::format("the metadata is no valid JSON: {}", message.substr(message.find(' ') + 1)),
-        file.string(), "restore the file or make it again");
-  }
-}
-
-// One entry's fields, with errors that name the key.
-class Entry {
- public:
-  Entry(const std::string& key, const Json& value, const fs::path& file)
-      : key_(key), value_(value), file_(file) {
-    if (!value.is_object()) fail("is not an object");
-  }
-
-  std::string text(const char* field) const {
-    const auto found = value_.find(field);
-    if (found == value_.end() || found->is_null()) return "";
-    if (!found->is_string()) fail(fmt::format("has a {} that is not a string", field));
-    return found->get<std::string>();
-  }
-
-  std::optional<Size> size(const char* field) const {
-    const auto found = value_.find(field);
-    if (found == value_.end() || found->is_null()) return std::nullopt;
-    const auto is_side = [](const Json& side) {
-      return side.is_number_integer() && side >= 8 && side <= 1 << 16 && side.get<int>() % 8 == 0;
-    };
-    if (!found->is_array() || found->size() != 2 || !is_side((*found)[0]) ||
-        !is_side((*found)[1])) {
-      fail(fmt::format("has a {} that is not [width, height] in multiples of 8", field));
-    }
-    return Size{(*found)[0].get<int>(), (*found)[1].get<int>()};
-  }
-
- private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw Error(fmt::format("the metadata entry \"{}\" {}", key_, what), file_.string());
-  }
-
-  const std::string& key_;
-  const Json& value_;
-  const fs::path& file_;
-};
 
 // Where the key's picture lies: in the picture folder before the working directory, under the key
 // as it stands before the key as a name without extension. Empty when nowhere.
@@ -109,50 +50,73 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
 }
 
-std::string text_beside(fs::path image, const char* extension) {
-  const fs::path file = image.replace_extension(extension);
+std::optional<std::string> read_text(const fs::path& file) {
   std::error_code ignored;
-  if (!fs::is_regular_file(file, ignored)) return "";
+  if (!fs::is_regular_file(file, ignored)) return std::nullopt;
   std::string text = read_file(file, kMaxTextBytes);
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // the mark that some editors put first
   return trimmed(text);
 }
 
+// "name_120_80_40_40" -> "name"; the stem itself when it does not end so.
+std::string without_face(const std::string& stem) {
+  size_t end = stem.size();
+  for (int part = 0; part < 4; ++part) {
+    const size_t bar = end == 0 ? std::string::npos : stem.rfind('_', end - 1);
+    if (bar == std::string::npos || bar == 0 || bar + 1 == end) return stem;
+    if (stem.find_first_not_of("0123456789", bar + 1) < end) return stem;
+    end = bar;
+  }
+  return stem.substr(0, end);
+}
+
+Sample plain_sample(const fs::path& name, const SubsetOptions& subset) {
+  const std::string stem = name.stem().string();
+  Sample sample{subset.image_dir / name, name.string(), "", "", std::nullopt};
+  auto caption = read_text(subset.image_dir / (stem + subset.caption_extension));
+  if (!caption) {
+    caption = read_text(subset.image_dir / (without_face(stem) + subset.caption_extension));
+  }
+  sample.caption = caption.value_or(subset.class_tokens);
+  if (subset.caption_extension != ".txt") {
+    sample.tags = read_text(subset.image_dir / (stem + ".txt")).value_or("");
+  }
+  return sample;
+}
+
 }  // namespace
 
 std::vector<Sample> read_metadata(const fs::path& file, const fs::path& image_dir) {
-  const Json json = parse_json(read_file(file), file);
-  if (!json.is_object()) {
-    throw Error("the metadata is not one JSON object of pictures", file.string(),
-                "it should look like {\"picture\": {\"caption\": \"...\"}}");
-  }
+  const MetadataFile metadata = MetadataFile::read(file);
   FolderIndex index;
   std::vector<Sample> samples;
   std::vector<std::string> missing;
-  for (const auto& [key, value] : json.items()) {
-    const Entry entry(key, value, file);
-    fs::path image = resolve_key(key, image_dir, index);
+  for (const MetadataEntry& entry : metadata.entries()) {
+    fs::path image = resolve_key(entry.key(), image_dir, index);
     if (image.empty()) {
-      missing.push_back(key);
+      missing.push_back(entry.key());
       continue;
     }
-    samples.push_back({std::move(image), entry.text("caption"), entry.text("tags"),
-                       entry.size("train_resolution")});
+    Sample sample{std::move(image), entry.key(), entry.text("caption").value_or(""),
+                  entry.text("tags").value_or(""), std::nullopt};
+    if (const auto size = entry.size("train_resolution", 8)) {
+      sample.train_resolution = Size{size->width, size->height};
+    }
+    samples.push_back(std::move(sample));
   }
-  if (!missing.empty()) throw_missing(missing, json.size(), file, image_dir);
+  if (!missing.empty()) throw_missing(missing, metadata.entries().size(), file, image_dir);
   return samples;
 }
 
-std::vector<Sample> read_plain_folder(const fs::path& folder) {
+std::vector<Sample> read_plain_folder(const SubsetOptions& subset) {
   std::vector<Sample> samples;
   try {
-    for (const fs::path& name : picture_names(folder)) {
-      const fs::path image = folder / name;
-      samples.push_back({image, text_beside(image, ".caption"), text_beside(image, ".txt"), {}});
+    for (const fs::path& name : picture_names(subset.image_dir)) {
+      samples.push_back(plain_sample(name, subset));
     }
   } catch (const fs::filesystem_error& error) {
     throw Error(fmt::format("the picture folder cannot be read: {}", error.code().message()),
-                folder.string(), "check --train_data_dir");
+                subset.image_dir.string(), "check --train_data_dir");
   }
   return samples;
 }

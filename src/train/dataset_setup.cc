@@ -139,11 +139,13 @@ DatasetSetup read_dataset(const DataOptions& options) {
   ScanOptions scan;
   scan.threads = loader_threads(options);
   scan.small_buckets = options.buckets.small_buckets;
-  scan.index_file = default_index_file(first_folder(datasets));
-  return {make_dataset(datasets, scan), scan.index_file};
+  auto index = std::make_unique<ImageIndex>(default_index_file(first_folder(datasets)));
+  index->load("/");
+  scan.index = index.get();
+  return {make_dataset(datasets, scan), std::move(index)};
 }
 
-LatentCacheOptions latent_cache_options(const DataOptions& options, const fs::path& index_file) {
+LatentCacheOptions latent_cache_options(const DataOptions& options, ImageIndex* index) {
   LatentCacheOptions cache;
   cache.to_disk = options.cache.cache_latents_to_disk;
   cache.batch_size = options.cache.vae_batch_size;
@@ -153,7 +155,7 @@ LatentCacheOptions latent_cache_options(const DataOptions& options, const fs::pa
   cache.skip_check = options.cache.skip_cache_check;
   cache.fast_decode = options.pictures.fast_decode;
   cache.threads = loader_threads(options);
-  cache.index_file = index_file;
+  cache.index = index;
   return cache;
 }
 

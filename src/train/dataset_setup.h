@@ -1,6 +1,7 @@
 // From the options of a command to the dataset it works on.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "data/dataset.h"
@@ -21,12 +22,12 @@ int loader_threads(const DataOptions& options);
 
 struct DatasetSetup {
   Dataset dataset;
-  std::filesystem::path index_file;  // that of its first folder; may be empty
+  std::unique_ptr<ImageIndex> index;  // that of its first folder
 };
 DatasetSetup read_dataset(const DataOptions& options);
 
 LatentCacheOptions latent_cache_options(const DataOptions& options,
-                                        const std::filesystem::path& index_file);
+                                        ImageIndex* index);
 
 // The report in one or two lines of the log.
 void log_report(const LatentCacheReport& report);

@@ -165,7 +165,7 @@ int Trainer::prepare_latents() {
   source_ = [fast_decode](const Appearance& appearance) {
     return load_pixels(appearance, fast_decode);
   };
-  LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index_file);
+  LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index.get());
   // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
   const bool wants_found = !options_.dataset.buckets.resolution && !options_.dataset.dataset_config;
   if (!flags.cache_latents && !flags.cache_latents_to_disk) {
