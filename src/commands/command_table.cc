@@ -2,6 +2,7 @@
 
 #include "commands/demo.h"
 #include "commands/docs.h"
+#include "commands/prepare.h"
 #include "commands/train.h"
 
 namespace sdtune {
@@ -13,6 +14,18 @@ const std::vector<Command>& commands() {
        "Fine-tune a Stable Diffusion model on captioned pictures.",
        run_train,
        describe_defaults<TrainOptions>,
+       true},
+      {"prepare",
+       {"prepare_buckets_latents"},
+       "Sort pictures into buckets and write their latents and metadata.",
+       run_prepare,
+       describe_defaults<PrepareOptions>,
+       true},
+      {"cache-latents",
+       {},
+       "Write the latents of a dataset beside its pictures.",
+       run_cache_latents,
+       describe_defaults<CacheLatentsOptions>,
        true},
       {"demo",
        {},

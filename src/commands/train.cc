@@ -6,7 +6,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/system.h"
-#include "kernels/load_cuda.h"
+#include "commands/device.h"
 #include "options/command_line.h"
 #include "train/trainer.h"
 
@@ -18,17 +18,6 @@ LogLevel log_level(const std::string& name) {
   if (name == "DEBUG") return LogLevel::kDebug;
   if (name == "INFO") return LogLevel::kInfo;
   return name == "WARNING" ? LogLevel::kWarning : LogLevel::kError;
-}
-
-at::Device choose_device(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
-  if (load_cuda()) return at::kCUDA;
-  if (name == "cuda") {
-    throw UsageError("there is no usable NVIDIA GPU", "--device",
-                     "leave the option out to compute on the CPU; --console_log_level=DEBUG says "
-                     "what was missing");
-  }
-  return at::kCPU;
 }
 
 // So that run.toml repeats the run from any folder.

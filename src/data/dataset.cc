@@ -96,6 +96,7 @@ Item make_item(const Listed& listed, Size size, const Placement& placement,
                const SubsetOptions& subset) {
   Item item;
   item.image = listed.sample.image;
+  item.key = listed.sample.key;
   item.id = hash_number(
       fmt::format("{}/{}/{}", listed.dataset, listed.subset, listed.sample.key));
   item.caption = compose_caption(listed.sample.caption, listed.sample.tags, subset.caption);
@@ -201,6 +202,23 @@ void check_options(const std::vector<DatasetOptions>& datasets) {
   }
 }
 
+Dataset place_all(const std::vector<DatasetOptions>& datasets, const std::vector<Listed>& listed,
+                  const ScanOptions& scan) {
+  ImageIndex none{fs::path()};
+  std::vector<fs::path> pictures;
+  for (const Listed& one : listed) pictures.push_back(one.sample.image);
+  const std::vector<Header> headers =
+      read_headers(pictures, scan.threads, scan.index ? *scan.index : none);
+  Dataset result = place_pictures(datasets, listed, headers);
+  if (!result.skipped.empty()) {
+    log_warning("{} of {} pictures are skipped", result.skipped.size(), listed.size());
+  }
+  settle_buckets(result, datasets, scan.small_buckets);
+  if (result.items.empty()) throw_empty(datasets[0].subsets[0], listed.size());
+  number_buckets(result, datasets);
+  return result;
+}
+
 }  // namespace
 
 int64_t Dataset::samples_per_epoch() const {
@@ -217,21 +235,18 @@ int64_t Dataset::largest_batch() const {
 
 Dataset make_dataset(const std::vector<DatasetOptions>& datasets, const ScanOptions& scan) {
   check_options(datasets);
-  ImageIndex none{fs::path()};
-  ImageIndex& index = scan.index ? *scan.index : none;
-  const std::vector<Listed> listed = list_pictures(datasets);
-  std::vector<fs::path> pictures;
-  for (const Listed& one : listed) pictures.push_back(one.sample.image);
-  const std::vector<Header> headers = read_headers(pictures, scan.threads, index);
-  Dataset result = place_pictures(datasets, listed, headers);
-  if (!result.skipped.empty()) {
-    log_warning("{} of {} pictures are skipped", result.skipped.size(), listed.size());
-  }
-  settle_buckets(result, datasets, scan.small_buckets);
-  if (result.items.empty()) throw_empty(datasets[0].subsets[0], listed.size());
+  Dataset result = place_all(datasets, list_pictures(datasets), scan);
   report_missing_captions(result.items);
-  number_buckets(result, datasets);
   return result;
+}
+
+Dataset make_dataset(std::vector<Sample> samples, const DatasetOptions& options,
+                     const ScanOptions& scan) {
+  const std::vector<DatasetOptions> datasets = {options};
+  check_options(datasets);
+  std::vector<Listed> listed;
+  for (Sample& sample : samples) listed.push_back({std::move(sample), 0, 0});
+  return place_all(datasets, listed, scan);
 }
 
 }  // namespace sdtune

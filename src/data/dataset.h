@@ -16,6 +16,7 @@ namespace sdtune {
 
 struct Item {
   std::filesystem::path image;
+  std::string key;  // as the metadata calls it
   // Stands for the picture in every random draw: the same from run to run, whatever other pictures
   // there are and wherever the folder lies.
   uint64_t id = 0;
@@ -62,5 +63,9 @@ struct ScanOptions {
 // Throws Error when nothing is left or metadata is at fault, UsageError for options that do not fit
 // together.
 Dataset make_dataset(const std::vector<DatasetOptions>& datasets, const ScanOptions& scan);
+
+// The same of pictures listed already: one dataset, whose first subset says all but where they are.
+Dataset make_dataset(std::vector<Sample> samples, const DatasetOptions& options,
+                     const ScanOptions& scan);
 
 }  // namespace sdtune

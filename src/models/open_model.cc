@@ -198,4 +198,11 @@ std::shared_ptr<const ModelSource> open_model(const ModelRequest& request) {
   return source;
 }
 
+std::shared_ptr<const ModelSource> open_vae(const fs::path& path) {
+  auto source = std::make_shared<ModelSource>();
+  source->path = without_trailing_slash(path);
+  open_other_vae(*source, source->path);
+  return source;
+}
+
 }  // namespace sdtune

@@ -28,6 +28,10 @@ struct ModelRequest {
 // name the file, the tensor and what to do (a wrong --v2 says which flag is right).
 std::shared_ptr<const ModelSource> open_model(const ModelRequest& request);
 
+// The VAE alone, of a whole model or of a file or folder that holds no more; of either family. Only
+// the source's path and VAE are filled in.
+std::shared_ptr<const ModelSource> open_vae(const std::filesystem::path& path);
+
 // One part each, its weights read into new 64-byte aligned CPU tensors of `dtype`, a piece at a
 // time.
 UNet2DConditionModel load_unet(const ModelSource& source, at::ScalarType dtype = at::kFloat);

@@ -1,0 +1,155 @@
+#include "commands/prepare.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/rank.h"
+#include "base/system.h"
+#include "commands/device.h"
+#include "data/merge_metadata.h"
+#include "data/picture_tree.h"
+#include "options/command_line.h"
+#include "train/dataset_setup.h"
+#include "train/latent_encoder.h"
+#include "train/precision.h"
+
+namespace sdtune {
+
+namespace {
+
+// A VAE on its device, and what it was read from.
+struct Vae {
+  std::shared_ptr<const ModelSource> source;
+  AutoencoderKL model;
+  at::Device device;
+};
+
+Vae load_vae_for(const fs::path& path, MixedPrecision precision, const std::string& device_name) {
+  const at::Device device = choose_device(device_name);
+  const at::ScalarType type = choose_precision(precision, device).compute;
+  auto source = open_vae(path);
+  Vae vae{source, load_vae(*source, type), device};
+  visit_parameters(vae.model, [&](const std::string&, at::Tensor& p) { p = p.to(device); });
+  vae.model.compute_dtype = type;
+  return vae;
+}
+
+// Fills the cache. Returns the exit code.
+int fill(const Dataset& dataset, const LatentCacheOptions& options, const Vae& vae) {
+  LatentCache cache(dataset, options);
+  log_report(cache.fill(latent_encoder(vae.model, *vae.source, vae.device)));
+  if (stop_signal() == 0) return 0;
+  log_info("stopped; what was encoded is kept, and the same command goes on from there");
+  return 128 + stop_signal();
+}
+
+DatasetOptions bucket_options(const PrepareOptions& options) {
+  DataOptions data;
+  data.train_data_dir = options.train_data_dir;
+  data.buckets.resolution = options.max_resolution;
+  data.buckets.enable_bucket = true;
+  data.buckets.min_bucket_reso = options.min_bucket_reso;
+  data.buckets.max_bucket_reso = options.max_bucket_reso;
+  data.buckets.bucket_reso_steps = options.bucket_reso_steps;
+  data.buckets.bucket_no_upscale = options.bucket_no_upscale;
+  data.pictures = options.pictures;
+  validate(data);
+  return dataset_options(data)[0];
+}
+
+int worker_threads(const std::optional<int64_t>& asked) {
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<int>(std::clamp<int64_t>(asked.value_or(cores), 1, cores));
+}
+
+std::vector<Sample> pictures_of(const PrepareOptions& options) {
+  MergeOptions keys;
+  keys.train_data_dir = options.train_data_dir;
+  keys.full_path = options.full_path;
+  keys.recursive = options.recursive;
+  std::vector<Sample> samples;
+  for (const fs::path& picture : picture_tree(options.train_data_dir, options.recursive)) {
+    samples.push_back(
+        {options.train_data_dir / picture, metadata_key(keys, picture), "", "", std::nullopt});
+  }
+  if (samples.empty()) {
+    throw Error("the folder has no pictures", options.train_data_dir.string(),
+                "add --recursive if they lie in sub-folders");
+  }
+  return samples;
+}
+
+void log_ratio_errors(const Dataset& dataset) {
+  double sum = 0;
+  for (const Item& item : dataset.items) {
+    const auto ratio = [](Size size) { return static_cast<double>(size.width) / size.height; };
+    sum += std::abs(ratio(item.placement.bucket) - ratio(item.size));
+  }
+  log_info("mean difference between the proportions of pictures and buckets: {:.4f}",
+           sum / static_cast<double>(dataset.items.size()));
+}
+
+void write_metadata(const PrepareOptions& options, const Dataset& dataset) {
+  MetadataFile metadata = MetadataFile::read(options.in_json);
+  for (const Item& item : dataset.items) {
+    const Size bucket = item.placement.bucket;
+    metadata.find_or_add(item.key).set_size("train_resolution", {bucket.width, bucket.height});
+    if (options.debug) log_info("{}: {} x {}", item.key, bucket.width, bucket.height);
+  }
+  metadata.write(options.out_json);
+  log_info("wrote {} entries to {}", metadata.entries().size(), options.out_json.string());
+}
+
+}  // namespace
+
+int run_prepare(std::span<const std::string> args) {
+  PrepareOptions options;
+  OptionTable table = describe(options);
+  if (!parse_command_line(table, args)) return 0;
+  install_stop_signals();
+  MetadataFile::read(options.in_json);  // what is wrong with it is said before hours of work
+  const int threads = worker_threads(options.max_data_loader_n_workers);
+  ImageIndex index(default_index_file(options.train_data_dir));
+  index.load("/");
+  const Dataset dataset = make_dataset(pictures_of(options), bucket_options(options),
+                                       {threads, SmallBuckets::kShortBatch, &index});
+  log_ratio_errors(dataset);
+
+  LatentCacheOptions cache;
+  cache.to_disk = true;
+  cache.batch_size = options.batch_size;
+  cache.posterior = options.cache_posterior;
+  cache.naming = options.cache_names;
+  cache.skip_check = options.skip_existing;
+  cache.fast_decode = options.pictures.fast_decode;
+  cache.threads = threads;
+  cache.index = &index;
+  cache.rank = rank_from_environment();
+  const Vae vae = load_vae_for(options.model_name_or_path, options.mixed_precision, options.device);
+  const int exit_code = fill(dataset, cache, vae);
+  if (exit_code == 0 && cache.rank.rank == 0) write_metadata(options, dataset);
+  return exit_code;
+}
+
+int run_cache_latents(std::span<const std::string> args) {
+  CacheLatentsOptions options;
+  OptionTable table = describe(options);
+  if (!parse_command_line(table, args)) return 0;
+  install_stop_signals();
+  validate(options.dataset);
+  const DatasetSetup data = read_dataset(options.dataset);
+  LatentCacheOptions cache = latent_cache_options(options.dataset, data.index.get());
+  cache.to_disk = true;
+  cache.rank = rank_from_environment();
+  const fs::path vae_path = options.model.vae.value_or(options.model.pretrained_model_name_or_path);
+  const MixedPrecision precision =
+      options.no_half_vae ? MixedPrecision::kNo : options.mixed_precision;
+  return fill(data.dataset, cache, load_vae_for(vae_path, precision, options.device));
+}
+
+}  // namespace sdtune
