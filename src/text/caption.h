@@ -39,13 +39,15 @@ struct CaptionMoment {
 };
 
 // "caption,tags"; one alone is enough, and no space is added after the separator. With wildcards
-// each line of the caption is one of several captions and gets the tags; without, only the first
-// line of the whole is kept.
+// each line of the caption that is not blank is one of several captions and gets the tags; without,
+// only the first line of the whole is kept.
 std::string compose_caption(std::string_view caption, std::string_view tags,
                             const CaptionOptions& options);
 
 // One appearance of a composed caption. All draws come from `random`, so the result is a function
-// of it alone (and of the moment's step where tags warm up).
+// of it alone (and of the moment's step where tags warm up). It takes equally many draws from
+// `random` whatever is on, and each rule draws from a stream of its own: switching one on leaves
+// the others' draws.
 std::string draw_caption(const std::string& composed, const CaptionOptions& options,
                          const CaptionMoment& moment, Random& random);
 

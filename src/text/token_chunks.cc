@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -24,12 +25,16 @@ std::vector<int64_t> whole_sequence(const std::vector<int32_t>& caption, TextFam
 
 std::vector<int64_t> token_chunks(const ClipTokenizer& tokenizer, std::string_view caption,
                                   TextFamily family, int max_token_length) {
+  return token_chunks(tokenizer.encode(caption, family), family, max_token_length);
+}
+
+std::vector<int64_t> token_chunks(const std::vector<int32_t>& caption_ids, TextFamily family,
+                                  int max_token_length) {
   if (max_token_length != 75 && max_token_length != 150 && max_token_length != 225) {
     throw UsageError(fmt::format("max_token_length is {}", max_token_length), "--max_token_length",
                      "use 75, 150 or 225");
   }
-  const std::vector<int64_t> ids =
-      whole_sequence(tokenizer.encode(caption, family), family, max_token_length);
+  const std::vector<int64_t> ids = whole_sequence(caption_ids, family, max_token_length);
   if (max_token_length == kChunkTokens) return ids;
   std::vector<int64_t> rows;
   for (int begin = 1; begin <= max_token_length; begin += kChunkTokens) {
@@ -44,6 +49,10 @@ std::vector<int64_t> token_chunks(const ClipTokenizer& tokenizer, std::string_vi
     if (row[1] == pad) row[1] = kEos;
   }
   return rows;
+}
+
+int64_t count_tokens(const ClipTokenizer& tokenizer, std::string_view caption, TextFamily family) {
+  return std::ssize(tokenizer.encode(caption, family));
 }
 
 }  // namespace sdtune

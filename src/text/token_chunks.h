@@ -19,4 +19,12 @@ inline constexpr int kChunkTokens = 75;
 std::vector<int64_t> token_chunks(const ClipTokenizer& tokenizer, std::string_view caption,
                                   TextFamily family, int max_token_length);
 
+// The same rows from a caption's ids, without <|startoftext|> and <|endoftext|>.
+std::vector<int64_t> token_chunks(const std::vector<int32_t>& caption_ids, TextFamily family,
+                                  int max_token_length);
+
+// How many tokens the caption has, without <|startoftext|>, <|endoftext|> and cutting off.
+int64_t count_tokens(const ClipTokenizer& tokenizer, std::string_view caption,
+                     TextFamily family = TextFamily::kV1);
+
 }  // namespace sdtune

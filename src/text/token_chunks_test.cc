@@ -84,6 +84,16 @@ TEST(TokenChunks, CutsOffWhatIsTooLong) {
   EXPECT_EQ(chunks(cats(1000), TextFamily::kV2, 225), full + full + full);
 }
 
+TEST(TokenChunks, TakesIdsAsWell) {
+  EXPECT_EQ(token_chunks({kCat, kCat}, TextFamily::kV2, 75), row(2, {.ends = 1, .pads = 73}));
+}
+
+TEST(CountTokens, CountsWhatChunksCutOff) {
+  EXPECT_EQ(count_tokens(tokenizer(), ""), 0);
+  EXPECT_EQ(count_tokens(tokenizer(), "a photo of a cat"), 5);
+  EXPECT_EQ(count_tokens(tokenizer(), cats(1000)), 1000);
+}
+
 TEST(TokenChunks, RefusesOtherLengths) {
   for (const int length : {0, -75, 76, 77, 300}) {
     EXPECT_THROW(chunks("cat", TextFamily::kV1, length), UsageError) << length;
