@@ -32,6 +32,7 @@ else()
   find_package(ZLIB REQUIRED)
   pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips-cpp)
   pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+  pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
   # Debian's libopencv-imgproc-dev ships no CMake files.
   find_path(OPENCV_INCLUDE opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)
   find_library(OPENCV_CORE opencv_core REQUIRED)
