@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 #include <vips/vips8>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "image/resize.h"
 #include "image/test_pictures.h"
 #include "image/vips_library.h"
 
@@ -59,8 +61,8 @@ TEST_P(DecodeFormat, OpensByContentUnderAnyName) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, DecodeFormat,
-                         testing::Values(".png", ".jpg", ".webp", ".gif", ".tif", ".avif", ".jxl",
-                                         ".bmp"));
+                         testing::Values(".png", ".jpg", ".webp", ".gif", ".tif", ".tiff", ".avif",
+                                         ".jxl", ".bmp"));
 
 TEST(Decode, OrientationTurnsThePicture) {
   TestFolder folder;
@@ -69,6 +71,80 @@ TEST(Decode, OrientationTurnsThePicture) {
   picture.write_to_file((folder / "a.jpg").c_str());
   EXPECT_EQ(image_size(folder / "a.jpg"), (Size{24, 40}));
   EXPECT_EQ(decode_image(folder / "a.jpg").size(), (Size{24, 40}));
+}
+
+TEST(Decode, AlphaIsKeptOnRequest) {
+  TestFolder folder;
+  const Image picture = test_picture(40, 24);
+  VImage image = vips_picture(picture).bandjoin(vips_picture(picture)[2]);
+  image.set("orientation", 3);
+  image.write_to_file((folder / "a.tif").c_str());
+  const Image plain = decode_image(folder / "a.tif");
+  const Image kept = decode_image(folder / "a.tif", {.keep_alpha = true});
+  EXPECT_TRUE(plain.alpha.empty());
+  EXPECT_EQ(kept.rgb, plain.rgb);
+  ASSERT_EQ(kept.alpha.size(), 40u * 24);
+  EXPECT_EQ(kept.alpha.front(), picture.rgb.back());  // turned upside down
+  EXPECT_EQ(kept.alpha.back(), picture.rgb[2]);
+  write_png(folder / "b.png", picture);
+  EXPECT_TRUE(decode_image(folder / "b.png", {.keep_alpha = true}).alpha.empty());
+}
+
+class FastDecode : public testing::TestWithParam<const char*> {};
+
+TEST_P(FastDecode, ShrinksToNoLessThanWhatIsNeeded) {
+  TestFolder folder;
+  VImage picture = vips_picture(resize(test_noise(20, 15, 1), 400, 296));
+  picture.set("orientation", 6);
+  const fs::path path = folder / (std::string("a") + GetParam());
+  picture.write_to_file(path.c_str());
+  const Image whole = decode_image(path);
+  ASSERT_EQ(whole.size(), (Size{296, 400}));
+  const std::pair<Size, int> cases[] = {{{0, 0}, 1},     {{296, 400}, 1}, {{149, 100}, 1},
+                                        {{100, 201}, 1}, {{148, 200}, 2}, {{74, 100}, 4},
+                                        {{37, 50}, 8},   {{1, 1}, 8}};
+  for (const auto& [at_least, shrink] : cases) {
+    const Image image = decode_image(path, {.at_least = at_least});
+    EXPECT_EQ(image.size(), (Size{296 / shrink, 400 / shrink})) << at_least.width;
+    const Image expected = resize(whole, image.width, image.height);
+    double difference = 0;
+    for (size_t i = 0; i < image.rgb.size(); ++i) {
+      difference += std::abs(int{image.rgb[i]} - int{expected.rgb[i]});
+    }
+    EXPECT_LT(difference / static_cast<double>(image.rgb.size()), 3) << at_least.width;
+  }
+}
+
+TEST_P(FastDecode, OddSizesLoseLessThanAPixel) {
+  TestFolder folder;
+  const fs::path path = folder / (std::string("a") + GetParam());
+  vips_picture(test_picture(403, 301)).write_to_file(path.c_str());
+  for (const Size at_least : {Size{201, 150}, Size{100, 75}, Size{50, 37}}) {
+    const Image image = decode_image(path, {.at_least = at_least});
+    EXPECT_GE(image.width, at_least.width);
+    EXPECT_GE(image.height, at_least.height);
+    EXPECT_LE(image.width, at_least.width + 1);
+    EXPECT_LE(image.height, at_least.height + 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, FastDecode, testing::Values(".jpg", ".webp"));
+
+TEST(FastDecode, OtherFormatsComeWhole) {
+  TestFolder folder;
+  write_png(folder / "a.png", test_picture(80, 60));
+  EXPECT_EQ(decode_image(folder / "a.png", {.at_least = {10, 10}}).size(), (Size{80, 60}));
+}
+
+TEST(Decode, FirstPageOfATiff) {
+  TestFolder folder;
+  const Image pages = test_picture(8, 16);
+  VImage image = vips_picture(pages);
+  image.set(VIPS_META_PAGE_HEIGHT, 8);
+  image.write_to_file((folder / "a.tiff").c_str());
+  const Image first = decode_image(folder / "a.tiff");
+  EXPECT_EQ(first.size(), (Size{8, 8}));
+  EXPECT_EQ(first.rgb, crop(pages, 0, 0, 8, 8).rgb);
 }
 
 TEST(Decode, AnimationGivesItsFirstFrame) {

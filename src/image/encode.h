@@ -1,4 +1,5 @@
-// Pictures to PNG: previews, contact sheets, plots. Nothing but the pixels is stored.
+// Pictures to PNG and JPEG: previews, contact sheets, thumbnails, resized data sets. Nothing but
+// the colours is stored: no metadata, no profile, no alpha.
 #pragma once
 
 #include <cstddef>
@@ -14,5 +15,13 @@ std::vector<std::byte> encode_png(const Image& image);
 
 // Writes it under `path`, replacing atomically. Throws Error with the path and the reason.
 void write_png(const std::filesystem::path& path, const Image& image);
+
+// The bytes of a baseline JPEG file. `quality` from 1 to 100 is libjpeg's; from 90 on the colour
+// planes keep their full size. Throws Error for another quality, when the picture has no pixels,
+// and when a side is over JPEG's limit of 65,500.
+std::vector<std::byte> encode_jpeg(const Image& image, int quality = 95);
+
+// Writes it under `path`, replacing atomically. Throws Error with the path and the reason.
+void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 95);
 
 }  // namespace sdtune

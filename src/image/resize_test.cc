@@ -36,7 +36,10 @@ RC_GTEST_PROP(Resize, OneColourStaysOneColour, ()) {
   const auto grey = static_cast<uint8_t>(*rc::gen::inRange(0, 256));
   std::fill(image.rgb.begin(), image.rgb.end(), grey);
   const int width = *rc::gen::inRange(1, 90), height = *rc::gen::inRange(1, 90);
-  const auto how = *rc::gen::element(Interpolation::kDefault, Interpolation::kLanczos);
+  const auto how =
+      *rc::gen::element(Interpolation::kDefault, Interpolation::kArea, Interpolation::kLanczos,
+                        Interpolation::kNearest, Interpolation::kBilinear, Interpolation::kBicubic,
+                        Interpolation::kBox);
   const Image out = resize(image, width, height, how);
   RC_ASSERT(out.size() == (Size{width, height}));
   RC_ASSERT(out.rgb == std::vector<uint8_t>(out.rgb.size(), grey));
@@ -55,6 +58,53 @@ TEST(Crop, TakesThePart) {
   EXPECT_EQ(part.rgb.back(), image.rgb[3 * (6 * 10 + 6) + 2]);
   EXPECT_THROW(crop(image, 7, 0, 4, 8), Error);
   EXPECT_THROW(crop(image, -1, 0, 4, 4), Error);
+}
+
+// A picture whose alpha is its red: whatever is done to both must keep it so.
+Image with_red_as_alpha(Image image) {
+  for (size_t i = 0; i < image.rgb.size(); i += 3) image.alpha.push_back(image.rgb[i]);
+  return image;
+}
+
+RC_GTEST_PROP(Alpha, GoesWithTheColours, ()) {
+  const Image image = with_red_as_alpha(test_picture(41, 30));
+  const int width = *rc::gen::inRange(1, 90), height = *rc::gen::inRange(1, 90);
+  const auto how =
+      *rc::gen::element(Interpolation::kDefault, Interpolation::kArea, Interpolation::kLanczos,
+                        Interpolation::kNearest, Interpolation::kBicubic, Interpolation::kBox);
+  const Image resized = resize(image, width, height, how);
+  RC_ASSERT(resized.alpha.size() == size_t{1} * width * height);
+  for (size_t i = 0; i < resized.alpha.size(); ++i)
+    RC_ASSERT(resized.alpha[i] == resized.rgb[3 * i]);
+}
+
+TEST(Alpha, IsCroppedAndMirroredWithTheColours) {
+  const Image image = with_red_as_alpha(test_picture(10, 8));
+  for (const Image& changed : {crop(image, 3, 2, 4, 5), mirrored(image)}) {
+    ASSERT_EQ(changed.alpha.size() * 3, changed.rgb.size());
+    for (size_t i = 0; i < changed.alpha.size(); ++i) {
+      EXPECT_EQ(changed.alpha[i], changed.rgb[3 * i]);
+    }
+  }
+}
+
+TEST(Mirrored, ExchangesLeftAndRight) {
+  Image image(2, 2);
+  image.rgb = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  EXPECT_EQ(mirrored(image).rgb, (std::vector<uint8_t>{4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9}));
+  EXPECT_TRUE(mirrored(image).alpha.empty());
+  const Image picture = test_picture(13, 9);
+  EXPECT_EQ(mirrored(mirrored(picture)).rgb, picture.rgb);
+}
+
+TEST(Mask, RunsFromZeroToOne) {
+  Image image(2, 1);
+  std::vector<float> mask(2);
+  to_mask(image, mask.data());
+  EXPECT_EQ(mask, (std::vector<float>{1, 1}));
+  image.alpha = {0, 51};
+  to_mask(image, mask.data());
+  EXPECT_EQ(mask, (std::vector<float>{0, 0.2f}));
 }
 
 TEST(Planes, RunFromMinusOneToOne) {

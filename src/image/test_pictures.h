@@ -54,4 +54,12 @@ inline Image test_picture(int width, int height, uint32_t seed = 0) {
   return image;
 }
 
+// Bytes without any order.
+inline Image test_noise(int width, int height, uint32_t seed) {
+  Image image(width, height);
+  std::mt19937 random(seed);
+  for (uint8_t& byte : image.rgb) byte = static_cast<uint8_t>(random());
+  return image;
+}
+
 }  // namespace sdtune
