@@ -115,7 +115,13 @@ Dataset place_pictures(const std::vector<DatasetOptions>& datasets,
   for (const DatasetOptions& options : datasets) {
     auto& chooser = choosers.emplace_back();
     if (options.has_resolution) chooser.emplace(checked(options.buckets));
-    result.subsets.insert(result.subsets.end(), options.subsets.begin(), options.subsets.end());
+    for (SubsetOptions subset : options.subsets) {
+      if (subset.face_crop_aug_range && options.buckets.enable) {
+        log_warning("face_crop_aug_range has no effect with buckets");
+        subset.face_crop_aug_range.reset();
+      }
+      result.subsets.push_back(std::move(subset));
+    }
   }
   for (size_t i = 0; i < listed.size(); ++i) {
     const Sample& sample = listed[i].sample;

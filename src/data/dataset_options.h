@@ -37,6 +37,11 @@ struct SubsetOptions {
   Interpolation resize_interpolation = Interpolation::kDefault;
 };
 
+// Whether a picture's pixels differ from one appearance to the next by more than a flip.
+inline bool changes_pixels(const SubsetOptions& subset) {
+  return subset.random_crop || subset.color_aug || subset.face_crop_aug_range;
+}
+
 struct DatasetOptions {
   bool has_resolution = true;  // false: the metadata's train_resolution decides
   BucketOptions buckets;

@@ -11,9 +11,20 @@
 namespace sdtune {
 namespace {
 
+// Whether `now` is `known`, or `known` shrunk on load.
+bool is_same_picture(Size now, Size known) {
+  for (const int factor : {1, 2, 4, 8}) {
+    const Size shrunk{(known.width + factor - 1) / factor, (known.height + factor - 1) / factor};
+    if (std::abs(now.width - shrunk.width) <= 1 && std::abs(now.height - shrunk.height) <= 1) {
+      return factor > 1 || now == known;
+    }
+  }
+  return false;
+}
+
 // The placement of the picture as it is now.
 Placement current_placement(const Item& item, Size now) {
-  if (now == item.size) return item.placement;
+  if (is_same_picture(now, item.size)) return item.placement;
   const auto placement = cover(now, item.placement.bucket);
   if (!placement) {
     throw Error(
@@ -28,9 +39,26 @@ int part_of(int excess, double share) {
   return std::min(excess, static_cast<int>(share * (excess + 1)));
 }
 
-Image fitted(const Image& image, const Placement& placement, const SubsetOptions& subset,
+// The bucket's part around the face that the file's name tells; none where there is no face, or the
+// picture would have to grow.
+std::optional<Image> cropped_to_face(const Image& image, const Item& item,
+                                     const SubsetOptions& subset, uint64_t seed) {
+  const Size bucket = item.placement.bucket;
+  const auto face = face_of_stem(item.image.stem().string());
+  if (!face || image.width < bucket.width || image.height < bucket.height) return std::nullopt;
+  Random random(seed, Draw::kAugment);
+  return crop_to_face(image, *face,
+                      {bucket, subset.face_crop_aug_range->low, subset.face_crop_aug_range->high,
+                       subset.random_crop},
+                      random);
+}
+
+Image fitted(const Image& image, const Item& item, const SubsetOptions& subset,
              const AugmentDraws& draws) {
-  const auto [bucket, resized] = placement;
+  if (subset.face_crop_aug_range) {
+    if (auto cropped = cropped_to_face(image, item, subset, draws.crop_seed)) return *cropped;
+  }
+  const auto [bucket, resized] = current_placement(item, image.size());
   const Image whole = resize(image, resized.width, resized.height, subset.resize_interpolation);
   const int excess_x = resized.width - bucket.width;
   const int excess_y = resized.height - bucket.height;
@@ -48,6 +76,7 @@ AugmentDraws augment_draws(const Appearance& appearance) {
   draws.flip = random.uniform() < 0.5;
   draws.x = random.uniform();
   draws.y = random.uniform();
+  draws.crop_seed = (uint64_t{random.next()} << 32) | random.next();
   draws.colour_seed = (uint64_t{random.next()} << 32) | random.next();
   return draws;
 }
@@ -57,12 +86,9 @@ SampleValues load_pixels(const Appearance& appearance, bool fast_decode) {
   const AugmentDraws draws = augment_draws(appearance);
   DecodeOptions decode;
   decode.keep_alpha = subset.alpha_mask;
-  if (fast_decode) decode.at_least = item.placement.resized;
+  if (fast_decode && !subset.face_crop_aug_range) decode.at_least = item.placement.resized;
   Image image = decode_image(item.image, decode);
-  // A picture that was shrunk on load keeps the placement of its full size.
-  const Placement placement =
-      fast_decode ? item.placement : current_placement(item, image.size());
-  image = fitted(image, placement, subset, draws);
+  image = fitted(image, item, subset, draws);
   if (subset.flip_aug && draws.flip) image = mirrored(image);
   if (subset.color_aug) {
     Random random(draws.colour_seed, Draw::kAugment);
@@ -71,7 +97,10 @@ SampleValues load_pixels(const Appearance& appearance, bool fast_decode) {
   SampleValues values;
   values.pixels.resize(size_t{3} * image.width * image.height);
   to_planes(image, values.pixels.data());
-  if (subset.alpha_mask) values.alpha_mask = alpha_plane(image);
+  if (subset.alpha_mask) {
+    values.alpha_mask.resize(size_t{1} * image.width * image.height);
+    to_mask(image, values.alpha_mask.data());
+  }
   return values;
 }
 

@@ -33,7 +33,8 @@ using ItemSource = std::function<SampleValues(const Appearance& appearance)>;
 struct AugmentDraws {
   bool flip = false;          // half of all
   double x = 0.5, y = 0.5;    // where in the excess a random crop lies, [0, 1)
-  uint64_t colour_seed = 0;   // for the draws of augment.h
+  uint64_t crop_seed = 0;     // for the draws of augment.h: a face crop's
+  uint64_t colour_seed = 0;   // and a change of colour's
 };
 AugmentDraws augment_draws(const Appearance& appearance);
 

@@ -19,9 +19,11 @@ constexpr const char* kNoEntry = "not made yet";
 
 void check_augmentations(const Dataset& dataset) {
   for (const SubsetOptions& subset : dataset.subsets) {
-    if (!subset.random_crop && !subset.color_aug) continue;
-    throw UsageError("latents that are kept cannot follow a random crop or changed colours",
-                     subset.random_crop ? "random_crop" : "color_aug",
+    if (!changes_pixels(subset)) continue;
+    throw UsageError("latents that are kept cannot follow a crop or colours that change",
+                     subset.random_crop ? "random_crop"
+                     : subset.color_aug ? "color_aug"
+                                        : "face_crop_aug_range",
                      "leave it out, or leave --cache_latents out");
   }
 }

@@ -66,6 +66,12 @@ Image with_each(const Image& image, Size size, Change change) {
 
 }  // namespace
 
+Interpolation resolved(Interpolation interpolation, Size from, Size to) {
+  if (interpolation != Interpolation::kDefault) return interpolation;
+  const bool grows = to.width > from.width || to.height > from.height;
+  return grows ? Interpolation::kLanczos : Interpolation::kArea;
+}
+
 Image resize(const Image& image, int width, int height, Interpolation interpolation) {
   if (width < 1 || height < 1 || image.width < 1 || image.height < 1) {
     throw Error(fmt::format("a picture of {} x {} pixels cannot be resized to {} x {}", image.width,
@@ -73,12 +79,9 @@ Image resize(const Image& image, int width, int height, Interpolation interpolat
   }
   const Size size{width, height};
   if (image.size() == size) return image;
-  if (interpolation == Interpolation::kDefault) {
-    const bool grows = width > image.width || height > image.height;
-    interpolation = grows ? Interpolation::kLanczos : Interpolation::kArea;
-  }
+  const Interpolation choice = resolved(interpolation, image.size(), size);
   return with_each(image, size,
-                   [&](const Pixels& from) { return resize_pixels(from, size, interpolation); });
+                   [&](const Pixels& from) { return resize_pixels(from, size, choice); });
 }
 
 Image crop(const Image& image, int x, int y, int width, int height) {

@@ -18,6 +18,9 @@ enum class Interpolation {
   kBox,       // PIL's BOX
 };
 
+// What kDefault stands for between these sizes; any other choice itself.
+Interpolation resolved(Interpolation interpolation, Size from, Size to);
+
 // The whole picture scaled to `width` x `height`, both at least 1. A picture that has this size
 // already comes back unchanged. Throws Error when a side is below 1.
 Image resize(const Image& image, int width, int height,

@@ -13,6 +13,8 @@ namespace sdtune {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 std::optional<FaceCropRange> face_crop_range(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
   FaceCropRange range;

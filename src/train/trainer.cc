@@ -46,8 +46,7 @@ std::string fingerprint(const Dataset& dataset) {
 
 // Whether kept latents cannot stand in for the pictures.
 bool augments_pixels(const Dataset& dataset) {
-  return std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
-                     [](const SubsetOptions& s) { return s.random_crop || s.color_aug; });
+  return std::any_of(dataset.subsets.begin(), dataset.subsets.end(), changes_pixels);
 }
 
 // Whether the text encoder is asked the same thing in every epoch.
