@@ -23,7 +23,7 @@
 //     shuffle_caption = false
 //
 // The subset's value counts before the dataset's, that before [general]'s, that before the command
-// line's. docs/coming-from-sd-scripts.md compares with sd-scripts.
+// line's.
 #pragma once
 
 #include <filesystem>

@@ -358,7 +358,8 @@ TEST(DatasetConfigProperty, DamagedFilesAreReadOrRefused) {
         R"({"general": {"keep_tokens": 1}, "datasets": [{"resolution": [512, 768],
             "subsets": [{"image_dir": "é", "num_repeats": 3, "face_crop_aug_range": [1, 2e1]}]}]})")));
   });
-  EXPECT_TRUE(held) << testing::internal::GetCapturedStderr();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(held) << log;
 }
 
 }  // namespace

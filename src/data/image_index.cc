@@ -284,8 +284,6 @@ struct ImageIndex::State {
     std::error_code error;
     fs::rename(path, away, error);
     if (error) return false;
-    // What was under way in the old file must not be rolled back into the new one.
-    fs::remove(path.string() + "-journal", error);
     warn(fmt::format("the index of pictures cannot be read ({}) and begins anew; the old one is {}",
                      reason, away.string()));
     return true;

@@ -57,6 +57,12 @@ class ImageIndexTest : public testing::Test {
     index.commit();
   }
 
+  void fill_many() const {
+    ImageIndex index(path_);
+    for (int i = 0; i < 3000; ++i) index.put(fmt::format("/pics/{}.png", i), kStamp, kFacts);
+    index.commit();
+  }
+
   bool knows(const std::string& picture, const std::string& folder = "/pics") const {
     ImageIndex index(path_);
     index.load(folder);
@@ -199,15 +205,12 @@ TEST_F(ImageIndexTest, APlaceThatCannotBeIsWarnedOfOnce) {
 
 TEST_F(ImageIndexTest, AFileThatIsNoDatabaseIsMovedAway) {
   folder_.write("cache/deep/index.sqlite", "no database at all " + std::string(4000, 'x'));
+  folder_.write("cache/deep/index.sqlite-journal", std::string(2000, 'y'));
   expect_new_start("begins anew");
 }
 
 TEST_F(ImageIndexTest, ADamagedDatabaseIsMovedAway) {
-  {
-    ImageIndex index(path_);
-    for (int i = 0; i < 3000; ++i) index.put(fmt::format("/pics/{}.png", i), kStamp, kFacts);
-    index.commit();
-  }
+  fill_many();
   std::string bytes = read_file(path_);
   ASSERT_GT(bytes.size(), 100'000u);
   for (size_t at = 4096; at + 64 < bytes.size(); at += 4096) bytes.replace(at, 64, 64, '\xff');
@@ -216,11 +219,7 @@ TEST_F(ImageIndexTest, ADamagedDatabaseIsMovedAway) {
 }
 
 TEST_F(ImageIndexTest, ACutOffDatabaseIsMovedAway) {
-  {
-    ImageIndex index(path_);
-    for (int i = 0; i < 3000; ++i) index.put(fmt::format("/pics/{}.png", i), kStamp, kFacts);
-    index.commit();
-  }
+  fill_many();
   fs::resize_file(path_, fs::file_size(path_) / 2);
   expect_new_start("begins anew");
 }
@@ -337,7 +336,8 @@ TEST(ImageIndexProperty, WhateverTheFileHoldsIsNoError) {
     index.commit();
     RC_ASSERT(index.find("/pics/new.png", kStamp).has_value());
   });
-  EXPECT_TRUE(held) << testing::internal::GetCapturedStderr();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(held) << log;
 }
 
 // Sets variables of the environment and puts them back.
