@@ -1,8 +1,12 @@
 #include "commands/command_table.h"
 
+#include "commands/clean.h"
 #include "commands/demo.h"
 #include "commands/docs.h"
+#include "commands/merge_captions.h"
+#include "commands/merge_tags.h"
 #include "commands/prepare.h"
+#include "commands/resize_images.h"
 #include "commands/train.h"
 
 namespace sdtune {
@@ -15,6 +19,26 @@ const std::vector<Command>& commands() {
        run_train,
        describe_defaults<TrainOptions>,
        true},
+      {"merge-captions",
+       {"merge_captions_to_metadata"},
+       "Gather the caption files beside pictures into metadata.",
+       run_merge_captions,
+       describe_defaults<MergeCaptionsOptions>},
+      {"merge-tags",
+       {"merge_dd_tags_to_metadata"},
+       "Gather the tag files beside pictures into metadata.",
+       run_merge_tags,
+       describe_defaults<MergeTagsOptions>},
+      {"clean",
+       {"clean_captions_and_tags"},
+       "Clean the captions and tags of metadata.",
+       run_clean,
+       describe_defaults<CleanOptions>},
+      {"resize",
+       {"resize_images_to_resolution"},
+       "Write smaller copies of pictures.",
+       run_resize_images,
+       describe_defaults<ResizeImagesOptions>},
       {"prepare",
        {"prepare_buckets_latents"},
        "Sort pictures into buckets and write their latents and metadata.",
