@@ -49,8 +49,8 @@ class ZipReader {
     const std::string_view name = cursor.text(name_bytes);
     ByteCursor extra(cursor.take(extra_bytes), "zip extra field", where_);
     const bool later = (flags & zip::kHasDescriptor) != 0;
-    const bool unstated = later && packed == 0 && size == 0;
     widen(extra, size, packed, nullptr);
+    const bool unstated = later && packed == 0 && size == 0;
     if (signature != zip::kLocalHeader || method != 0 || name != entry.name ||
         flags != entry.flags || (!unstated && (packed != entry.size || size != entry.size))) {
       refuse(fmt::format("says two different things about '{}'", entry.name));
