@@ -148,7 +148,8 @@ int run_cache_latents(std::span<const std::string> args) {
   LatentCacheOptions cache = latent_cache_options(options.dataset, data.index.get());
   cache.to_disk = true;
   cache.rank = rank_from_environment();
-  const std::filesystem::path vae_path = options.model.vae.value_or(options.model.pretrained_model_name_or_path);
+  const std::filesystem::path vae_path =
+      options.model.vae.value_or(options.model.pretrained_model_name_or_path);
   const MixedPrecision precision =
       options.no_half_vae ? MixedPrecision::kNo : options.mixed_precision;
   return fill(data.dataset, cache, load_vae_for(vae_path, precision, options.device));

@@ -4,9 +4,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "data/headers.h"
-#include "base/hash.h"
 
 namespace sdtune {
 namespace {
@@ -67,9 +67,9 @@ std::vector<Listed> list_pictures(const std::vector<DatasetOptions>& datasets) {
         throw_empty(subset, 0);
       }
       if (samples.empty()) {
-        log_warning("the subset {} has no pictures and is left out",
-                    (subset.metadata_file.empty() ? subset.image_dir : subset.metadata_file)
-                        .string());
+        log_warning(
+            "the subset {} has no pictures and is left out",
+            (subset.metadata_file.empty() ? subset.image_dir : subset.metadata_file).string());
       }
       check_train_resolutions(datasets[d], subset, samples);
       for (Sample& sample : samples) {
@@ -97,8 +97,7 @@ Item make_item(const Listed& listed, Size size, const Placement& placement,
   Item item;
   item.image = listed.sample.image;
   item.key = listed.sample.key;
-  item.id = hash_number(
-      fmt::format("{}/{}/{}", listed.dataset, listed.subset, listed.sample.key));
+  item.id = hash_number(fmt::format("{}/{}/{}", listed.dataset, listed.subset, listed.sample.key));
   item.caption = compose_caption(listed.sample.caption, listed.sample.tags, subset.caption);
   item.size = size;
   item.placement = placement;
@@ -187,8 +186,7 @@ void number_buckets(Dataset& result, const std::vector<DatasetOptions>& datasets
     const auto& [dataset, size] = key;
     numbers[key] = static_cast<int64_t>(result.buckets.size());
     result.buckets.push_back({size, dataset, datasets[dataset].batch_size});
-    log_info("bucket {} x {}: {} picture{}", size.width, size.height, count,
-             count == 1 ? "" : "s");
+    log_info("bucket {} x {}: {} picture{}", size.width, size.height, count, count == 1 ? "" : "s");
   }
   for (Item& item : result.items) item.bucket = numbers[{item.bucket, item.placement.bucket}];
 }
@@ -201,9 +199,9 @@ void check_options(const std::vector<DatasetOptions>& datasets) {
     }
     for (const SubsetOptions& subset : dataset.subsets) {
       if (subset.num_repeats >= 1) continue;
-      throw UsageError(fmt::format("each picture must be seen at least once, not {} times",
-                                   subset.num_repeats),
-                       "--dataset_repeats");
+      throw UsageError(
+          fmt::format("each picture must be seen at least once, not {} times", subset.num_repeats),
+          "--dataset_repeats");
     }
   }
 }

@@ -52,8 +52,7 @@ std::vector<Header> read_headers(const std::vector<fs::path>& pictures, int thre
                        .unit = "img"});
     for (size_t i = 0; i < tasks.size(); ++i) {
       tasks[i].get();
-      progress.update(
-          static_cast<int64_t>(std::min(pictures.size(), (i + 1) * kHeadersPerTask)));
+      progress.update(static_cast<int64_t>(std::min(pictures.size(), (i + 1) * kHeadersPerTask)));
     }
   }
   index.commit();

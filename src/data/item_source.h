@@ -31,10 +31,10 @@ using ItemSource = std::function<SampleValues(const Appearance& appearance)>;
 // The draws of an appearance's augmentation, always in this order and always all, so that one
 // option never moves another's draw.
 struct AugmentDraws {
-  bool flip = false;          // half of all
-  double x = 0.5, y = 0.5;    // where in the excess a random crop lies, [0, 1)
-  uint64_t crop_seed = 0;     // for the draws of augment.h: a face crop's
-  uint64_t colour_seed = 0;   // and a change of colour's
+  bool flip = false;         // half of all
+  double x = 0.5, y = 0.5;   // where in the excess a random crop lies, [0, 1)
+  uint64_t crop_seed = 0;    // for the draws of augment.h: a face crop's
+  uint64_t colour_seed = 0;  // and a change of colour's
 };
 AugmentDraws augment_draws(const Appearance& appearance);
 

@@ -118,13 +118,11 @@ std::vector<std::string> LatentCache::check_all() {
       }
     }));
   }
-  Progress progress({.label = "checking latents",
-                     .total = static_cast<int64_t>(entries_.size()),
-                     .unit = "img"});
+  Progress progress(
+      {.label = "checking latents", .total = static_cast<int64_t>(entries_.size()), .unit = "img"});
   for (size_t i = 0; i < tasks.size(); ++i) {
     tasks[i].get();
-    progress.update(
-        static_cast<int64_t>(std::min(entries_.size(), (i + 1) * kItemsPerTask)));
+    progress.update(static_cast<int64_t>(std::min(entries_.size(), (i + 1) * kItemsPerTask)));
   }
   index.commit();
   return reasons;
@@ -153,8 +151,8 @@ LatentCacheReport LatentCache::fill(const LatentEncoder& encoder) {
   }
   const EncodingOptions encoding{options_.batch_size, options_.posterior, options_.fast_decode,
                                  options_.threads};
-  const EncodingReport encoded = encode_items(
-      dataset_, missing, encoder, encoding, [this](EncodedItem item) { keep(std::move(item)); });
+  const EncodingReport encoded = encode_items(dataset_, missing, encoder, encoding,
+                                              [this](EncodedItem item) { keep(std::move(item)); });
   report.encoded = encoded.encoded;
   report.failed = encoded.failed;
   return report;

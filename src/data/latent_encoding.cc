@@ -117,10 +117,8 @@ class Pass {
       encoded[i].item = batch[i].item;
       encoded[i].image_hash = batch[i].image_hash;
       encoded[i].entry.alpha_mask = std::move(batch[i].values.alpha_mask);
-      writing_.push_back(pool_.submit(
-          [this, item = std::make_shared<EncodedItem>(std::move(encoded[i]))] {
-            keep_(std::move(*item));
-          }));
+      writing_.push_back(pool_.submit([this, item = std::make_shared<EncodedItem>(std::move(
+                                                 encoded[i]))] { keep_(std::move(*item)); }));
       ++report_.encoded;
     }
     while (writing_.size() > kWritesBehind) finish_writing();
@@ -135,8 +133,7 @@ class Pass {
       pixels.insert(pixels.end(), own.begin(), own.end());
     }
     if (flipped) pixels = mirrored_planes(std::move(pixels), static_cast<size_t>(size.width));
-    const LatentMoments moments =
-        encoder_.encode(pixels, static_cast<int64_t>(batch.size()), size);
+    const LatentMoments moments = encoder_.encode(pixels, static_cast<int64_t>(batch.size()), size);
     const size_t count = moments.mean.size() / batch.size();
     for (size_t i = 0; i < batch.size(); ++i) {
       if (flipped && !subset_of(batch[i]).flip_aug) continue;
@@ -144,8 +141,7 @@ class Pass {
       const auto logvar = std::span(moments.logvar).subspan(i * count, count);
       Latents& kept = flipped ? encoded[i].entry.flipped : encoded[i].entry.plain;
       Random random(hash_number(batch[i].image_hash), Draw::kCachedPosterior,
-                    static_cast<uint64_t>(size.width), static_cast<uint64_t>(size.height),
-                    flipped);
+                    static_cast<uint64_t>(size.width), static_cast<uint64_t>(size.height), flipped);
       kept.sample = sample_posterior(mean, logvar, random);
       check_finite(kept.sample, dataset_.items[batch[i].item]);
       if (!options_.posterior) continue;

@@ -50,11 +50,11 @@ std::vector<float> sample_posterior(std::span<const float> mean, std::span<const
 // Rows of a [planes, height, width] array from right to left.
 std::vector<float> mirrored_planes(std::vector<float> values, size_t width);
 
-// Encodes the items in batches of one shape, the largest first, and gives each to `keep`, which runs
-// on several threads. The sample's noise is a function of the picture's bytes and bucket alone. A
-// picture that cannot be read is named in a warning and counted. Ends early on a stop signal.
-// Throws what the encoder and `keep` throw, and Error with the picture's name when latents are not
-// finite.
+// Encodes the items in batches of one shape, the largest first, and gives each to `keep`, which
+// runs on several threads. The sample's noise is a function of the picture's bytes and bucket
+// alone. A picture that cannot be read is named in a warning and counted. Ends early on a stop
+// signal. Throws what the encoder and `keep` throw, and Error with the picture's name when latents
+// are not finite.
 EncodingReport encode_items(const Dataset& dataset, const std::vector<size_t>& items,
                             const LatentEncoder& encoder, const EncodingOptions& options,
                             const std::function<void(EncodedItem)>& keep);

@@ -45,13 +45,20 @@ std::string interpolation_name(const LatentRecipe& recipe) {
   const Size resized = recipe.placement.resized;
   if (resized == recipe.image) return "none";
   switch (resolved(recipe.interpolation, recipe.image, resized)) {
-    case Interpolation::kArea: return "area";
-    case Interpolation::kLanczos: return "lanczos";
-    case Interpolation::kNearest: return "nearest";
-    case Interpolation::kBilinear: return "bilinear";
-    case Interpolation::kBicubic: return "bicubic";
-    case Interpolation::kBox: return "box";
-    case Interpolation::kDefault: break;
+    case Interpolation::kArea:
+      return "area";
+    case Interpolation::kLanczos:
+      return "lanczos";
+    case Interpolation::kNearest:
+      return "nearest";
+    case Interpolation::kBilinear:
+      return "bilinear";
+    case Interpolation::kBicubic:
+      return "bicubic";
+    case Interpolation::kBox:
+      return "box";
+    case Interpolation::kDefault:
+      break;
   }
   throw std::logic_error("a resolved interpolation is none of the choices");
 }
@@ -146,8 +153,8 @@ void add_side(std::vector<NpyArray>& arrays, const Latents& latents, const std::
   const std::vector<int64_t> shape = latent_shape(recipe.placement.bucket);
   const auto add = [&](const std::string& name, const std::vector<float>& values) {
     if (values.empty()) return;
-    arrays.push_back(make_npy(written_name(name + ending, recipe), shape,
-                              std::span<const float>(values)));
+    arrays.push_back(
+        make_npy(written_name(name + ending, recipe), shape, std::span<const float>(values)));
   };
   add("latents", latents.sample);
   add("latents_mean", latents.mean);
@@ -170,7 +177,8 @@ std::vector<float> letterbox(const LatentRecipe& recipe) {
 
 NpyArray text_array(std::string name, const std::string& text) {
   const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
-  return {std::move(name), "|u1", {static_cast<int64_t>(text.size())}, {bytes, bytes + text.size()}};
+  return {
+      std::move(name), "|u1", {static_cast<int64_t>(text.size())}, {bytes, bytes + text.size()}};
 }
 
 // Arrays that the file holds for other sizes.
@@ -212,7 +220,8 @@ std::vector<fs::path> latent_file_candidates(const fs::path& image, Size size, b
 std::string why_unusable(const fs::path& path, const LatentRecipe& recipe) {
   try {
     const NpzFile file(path, kLimits);
-    const bool is_oldest = find_oldest(file) != nullptr && find_array(file, "latents", recipe) == nullptr;
+    const bool is_oldest =
+        find_oldest(file) != nullptr && find_array(file, "latents", recipe) == nullptr;
     return is_oldest ? check_oldest(file, path, recipe) : check_arrays(file, recipe);
   } catch (const Error&) {
     return "it is damaged";
@@ -255,10 +264,9 @@ void write_latents(const fs::path& path, const LatentRecipe& recipe, const Laten
   }
   const std::vector<int64_t> original = {recipe.image.width, recipe.image.height};
   const std::vector<float> crop = letterbox(recipe);
-  arrays.push_back(make_npy(written_name("original_size", recipe), {2},
-                            std::span<const int64_t>(original)));
   arrays.push_back(
-      make_npy(written_name("crop_ltrb", recipe), {4}, std::span<const float>(crop)));
+      make_npy(written_name("original_size", recipe), {2}, std::span<const int64_t>(original)));
+  arrays.push_back(make_npy(written_name("crop_ltrb", recipe), {4}, std::span<const float>(crop)));
   Json record = Json::object();
   for (auto& [field, value] : record_fields(recipe)) record[field] = std::move(value);
   arrays.push_back(text_array(written_name(kRecord, recipe), record.dump()));

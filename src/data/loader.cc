@@ -46,9 +46,8 @@ void BatchLoader::start_batch() {
     const Item& item = dataset_.items[sample.item];
     const Appearance appearance{item, dataset_.subsets[item.subset], options_.seed, epoch_,
                                 sample.repeat};
-    pending.values.push_back(pool_.submit([this, appearance] {
-      return options_.source(appearance);
-    }));
+    pending.values.push_back(
+        pool_.submit([this, appearance] { return options_.source(appearance); }));
   }
   pending.planned = std::move(planned.samples);
   pending_.push_back(std::move(pending));

@@ -23,8 +23,9 @@ struct LoaderOptions {
   int64_t first_batch = 0;  // in that epoch
   int threads = 4;
   int batches_ahead = 4;  // loaded or being loaded beyond the one in use
-  int64_t gradient_accumulation_steps = 1;  // batches in an optimizer step, for captions that warm up
-  int64_t total_steps = 0;                  // likewise
+  int64_t gradient_accumulation_steps =
+      1;                    // batches in an optimizer step, for captions that warm up
+  int64_t total_steps = 0;  // likewise
   ItemSource source;
 };
 

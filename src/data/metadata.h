@@ -23,16 +23,16 @@ struct Sample {
 
 // Reads "caption", "tags" and "train_resolution" of each entry (formats/metadata_file.h), in the
 // file's order; other fields are left alone. A key is a path or the name of a picture in
-// `image_dir`, with or without its extension. Throws Error naming the file and the key, and for keys
-// without a picture one Error that counts them and shows the first five.
+// `image_dir`, with or without its extension. Throws Error naming the file and the key, and for
+// keys without a picture one Error that counts them and shows the first five.
 std::vector<Sample> read_metadata(const std::filesystem::path& file,
                                   const std::filesystem::path& image_dir);
 
 // The pictures of a folder without its sub-folders, sorted by name, each with the text of
 // `<name><caption_extension>` as its caption, or the class tokens where there is none, and of
-// `<name>.txt` as its tags, where that is not the caption. Names that begin with a dot are left out.
-// A picture cut around a face (NAME_x_y_w_h) takes NAME's caption where it has none of its own.
-// Throws Error when the folder cannot be read.
+// `<name>.txt` as its tags, where that is not the caption. Names that begin with a dot are left
+// out. A picture cut around a face (NAME_x_y_w_h) takes NAME's caption where it has none of its
+// own. Throws Error when the folder cannot be read.
 std::vector<Sample> read_plain_folder(const SubsetOptions& subset);
 
 }  // namespace sdtune

@@ -192,6 +192,6 @@ Size image_size(const fs::path& path) {
   }
 }
 
-void end_image_thread() { vips_thread_shutdown(); }
+void end_image_thread() { end_vips_thread(); }
 
 }  // namespace sdtune

@@ -2,12 +2,15 @@
 
 #include <vips/vips.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "base/error.h"
 
 namespace sdtune {
 namespace {
+
+std::atomic<bool> is_started = false;
 
 void discard(const char*, GLogLevelFlags, const char*, void*) {}
 
@@ -24,7 +27,12 @@ void start_vips() {
     }
     vips_concurrency_set(1);
     vips_cache_set_max(0);
+    is_started = true;
   });
+}
+
+void end_vips_thread() {
+  if (is_started) vips_thread_shutdown();
 }
 
 std::string vips_reason(const std::string& message) {

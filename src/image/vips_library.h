@@ -10,6 +10,9 @@ namespace sdtune {
 // pools give the parallelism), no operation cache, warnings not printed. Throws Error.
 void start_vips();
 
+// Frees what libvips keeps for the calling thread; nothing where libvips was never started.
+void end_vips_thread();
+
 // The reason out of a libvips message: its first line without the operation's name.
 std::string vips_reason(const std::string& message);
 

@@ -26,8 +26,7 @@ struct DatasetSetup {
 };
 DatasetSetup read_dataset(const DataOptions& options);
 
-LatentCacheOptions latent_cache_options(const DataOptions& options,
-                                        ImageIndex* index);
+LatentCacheOptions latent_cache_options(const DataOptions& options, ImageIndex* index);
 
 // The report in one or two lines of the log.
 void log_report(const LatentCacheReport& report);

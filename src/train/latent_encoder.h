@@ -10,8 +10,8 @@
 
 namespace sdtune {
 
-// The VAE must outlive the encoder. The fingerprint is a hash of the encoder's weights as the source
-// holds them, so it does not depend on the type that the VAE computes in.
+// The VAE must outlive the encoder. The fingerprint is a hash of the encoder's weights as the
+// source holds them, so it does not depend on the type that the VAE computes in.
 LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source,
                              at::Device device);
 

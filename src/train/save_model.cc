@@ -29,7 +29,8 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
   fields.title = given.title.value_or(base_name(options));
   fields.version = SDTUNE_VERSION;
   if (options.dataset.buckets.resolution) {
-    fields.resolution = {options.dataset.buckets.resolution->width, options.dataset.buckets.resolution->height};
+    fields.resolution = {options.dataset.buckets.resolution->width,
+                         options.dataset.buckets.resolution->height};
   }
   if (options.run.clip_skip > 0) fields.clip_skip = options.run.clip_skip;
   fields.author = given.author.value_or("");

@@ -24,9 +24,9 @@ struct Trainee {
   std::shared_ptr<const ModelSource> source;
   at::Device device;
   Precision precision;
-  UNet2DConditionModel unet;   // fp32 weights that require gradients
+  UNet2DConditionModel unet;         // fp32 weights that require gradients
   std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
-  ClipTextModel text_encoder;  // frozen in the compute type, or trained as the U-Net
+  ClipTextModel text_encoder;        // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;
   AdamW optimizer;
   std::optional<GradScaler> scaler;

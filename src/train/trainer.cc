@@ -13,8 +13,8 @@
 #include "base/system.h"
 #include "options/config_file.h"
 #include "options/option_table.h"
-#include "train/loss_curve.h"
 #include "train/latent_encoder.h"
+#include "train/loss_curve.h"
 #include "train/save_model.h"
 
 namespace sdtune {
@@ -132,15 +132,14 @@ int Trainer::run() {
                                {"processor", processor_name()},
                                {"threads", at::get_num_threads()}});
   if (const int signal = prepare_latents()) return 128 + signal;
-  BatchLoader loader(
-      data_.dataset,
-      {.seed = static_cast<uint64_t>(*options_.run.seed),
-       .first_epoch = position_.epoch,
-       .first_batch = position_.batch,
-       .threads = loader_threads(options_.dataset),
-       .gradient_accumulation_steps = options_.run.gradient_accumulation_steps,
-       .total_steps = total_steps_,
-       .source = source_});
+  BatchLoader loader(data_.dataset,
+                     {.seed = static_cast<uint64_t>(*options_.run.seed),
+                      .first_epoch = position_.epoch,
+                      .first_batch = position_.batch,
+                      .threads = loader_threads(options_.dataset),
+                      .gradient_accumulation_steps = options_.run.gradient_accumulation_steps,
+                      .total_steps = total_steps_,
+                      .source = source_});
   Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
   while (position_.step < total_steps_ && stop_signal() == 0) {
     const auto begin = std::chrono::steady_clock::now();

@@ -48,10 +48,10 @@ at::Tensor latents_of(const Trainee& trainee, const LoadedBatch& batch, const St
   if (batch.latents.empty()) {
     return encode_latents(trainee, pictures_of(batch), posterior_noise(trainee, batch, place));
   }
-  const at::Tensor kept = at::from_blob(const_cast<float*>(batch.latents.data()),
-                                        {static_cast<int64_t>(batch.items.size()), 4,
-                                         batch.size.height / 8, batch.size.width / 8},
-                                        at::kFloat);
+  const at::Tensor kept = at::from_blob(
+      const_cast<float*>(batch.latents.data()),
+      {static_cast<int64_t>(batch.items.size()), 4, batch.size.height / 8, batch.size.width / 8},
+      at::kFloat);
   return kept.to(trainee.device) * trainee.source->vae_config.scaling_factor;
 }
 
@@ -93,11 +93,14 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
 
     if (tracing) {
       const std::pair<const char*, at::Tensor> kept[] = {
-          {"latents", latents},       {"noise", noise},   {"timesteps", timesteps},
+          {"latents", latents},
+          {"noise", noise},
+          {"timesteps", timesteps},
           {"noisy_latents", noisy},
           {"input_ids", TextStates::token_ids(trainee, batch.captions)},
           {"encoder_hidden_states", context},
-          {"model_pred", prediction}, {"target", target}};
+          {"model_pred", prediction},
+          {"target", target}};
       for (const auto& [key, tensor] : kept) trace.keep(key, static_cast<int64_t>(i), tensor);
     }
   }
