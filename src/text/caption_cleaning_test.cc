@@ -145,6 +145,7 @@ TEST(CleanCaption, RulesWorkOnResultsOfEarlierOnes) {
 
 TEST(CleanCaption, IsRepeatedUntilNothingChanges) {
   EXPECT_EQ(clean_caption("anime anime anime anime anime"), "anime");
+  EXPECT_EQ(clean_caption("cartoon cartoon cartoon girl"), "girl");
   EXPECT_EQ(clean_caption("yoyoung ung cat"), "cat");
 }
 

@@ -286,6 +286,14 @@ TEST(DrawCaption, DrawsOfOneRuleAreNotMovedByAnother) {
   EXPECT_GT(kept, 20);
 }
 
+TEST(DrawCaption, ShuffleLeavesWhichPlacesAreDropped) {
+  const std::string alike = "a,a,a,a,a,a,a,a";
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    EXPECT_EQ(draw(alike, {.caption_tag_dropout_rate = 0.5}, seed),
+              draw(alike, {.shuffle_caption = true, .caption_tag_dropout_rate = 0.5}, seed));
+  }
+}
+
 TEST(DrawCaption, TakesEquallyManyDrawsWhateverIsOn) {
   const auto next_after = [](const CaptionOptions& options) {
     Random random(1, Draw::kCaption);
