@@ -11,12 +11,28 @@
 namespace sdtune {
 namespace {
 
+// The loops so marked are compiled for each vector width and chosen when the program is loaded.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#define SDTUNE_EACH_WIDTH \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define SDTUNE_EACH_WIDTH
+#endif
+
+constexpr int kBlockRows = 4;  // rows that share one walk over the weights
+
 // Four floats in one register: a pixel's colours and one lane that is carried along unused.
 using Float4 = float __attribute__((vector_size(16)));
 
-// The share that each source position has in one target position.
+// The source positions that one target position covers.
 struct Cover {
   int first = 0;
+  int count = 0;
+};
+
+// The covers of all target positions and, one after another, the share of each position in them.
+struct Covers {
+  std::vector<Cover> positions;
   std::vector<float> weights;
 };
 
@@ -26,89 +42,118 @@ double shrink_factor(int source, int target) {
 }
 
 // A sliver under a thousandth of a pixel at either end is left out, as in OpenCV.
-std::vector<Cover> area_covers(int source, int target) {
+Covers area_covers(int source, int target) {
   constexpr double kSliver = 1e-3;
   const double factor = shrink_factor(source, target);
-  std::vector<Cover> covers(target);
+  Covers covers;
   for (int i = 0; i < target; ++i) {
     const double begin = i * factor, end = begin + factor;
     const double length = std::min(factor, source - begin);
     const int whole_end = std::min(static_cast<int>(std::floor(end)), source - 1);
     const int whole_begin = std::min(static_cast<int>(std::ceil(begin)), whole_end);
-    Cover& cover = covers[i];
-    cover.first = whole_begin;
+    const size_t before = covers.weights.size();
+    int first = whole_begin;
     if (whole_begin - begin > kSliver) {
-      cover.first = whole_begin - 1;
-      cover.weights.push_back(static_cast<float>((whole_begin - begin) / length));
+      first = whole_begin - 1;
+      covers.weights.push_back(static_cast<float>((whole_begin - begin) / length));
     }
     for (int s = whole_begin; s < whole_end; ++s) {
-      cover.weights.push_back(static_cast<float>(1.0 / length));
+      covers.weights.push_back(static_cast<float>(1.0 / length));
     }
     if (end - whole_end > kSliver) {
       const double part = std::min(std::min(end - whole_end, 1.0), length);
-      cover.weights.push_back(static_cast<float>(part / length));
+      covers.weights.push_back(static_cast<float>(part / length));
     }
+    covers.positions.push_back({first, static_cast<int>(covers.weights.size() - before)});
   }
   return covers;
 }
 
-// out [covers, 4] from a row [pixels, 3] and one more value.
-void shrink_colours(const float* row, const std::vector<Cover>& covers, float* out) {
-  for (const Cover& cover : covers) {
-    const float* from = row + size_t{3} * cover.first;
-    Float4 sum = {};
-    for (const float weight : cover.weights) {
-      Float4 pixel;
-      std::memcpy(&pixel, from, sizeof pixel);
-      sum += pixel * weight;
+SDTUNE_EACH_WIDTH
+void to_floats(const uint8_t* from, size_t count, float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = from[i];
+}
+
+SDTUNE_EACH_WIDTH
+void add_weighted(const float* values, float weight, size_t count, float* sums) {
+  for (size_t i = 0; i < count; ++i) sums[i] += weight * values[i];
+}
+
+// Each of the block's rows [pixels, 3], `stride` apart and with one more value behind the last, to
+// out [kBlockRows, covers, 4].
+SDTUNE_EACH_WIDTH
+void shrink_colours(const float* rows, size_t stride, const Covers& covers, float* out) {
+  const float* weight = covers.weights.data();
+  const size_t out_stride = 4 * covers.positions.size();
+  for (const Cover& cover : covers.positions) {
+    const float* from = rows + size_t{3} * cover.first;
+    Float4 sums[kBlockRows] = {};
+    for (int k = 0; k < cover.count; ++k) {
+      for (int row = 0; row < kBlockRows; ++row) {
+        Float4 pixel;
+        std::memcpy(&pixel, from + row * stride, sizeof pixel);
+        sums[row] += pixel * *weight;
+      }
       from += 3;
+      ++weight;
     }
-    std::memcpy(out, &sum, sizeof sum);
+    for (int row = 0; row < kBlockRows; ++row) {
+      std::memcpy(out + row * out_stride, &sums[row], sizeof sums[row]);
+    }
     out += 4;
   }
 }
 
-// out [covers].
-void shrink_plane(const float* row, const std::vector<Cover>& covers, float* out) {
-  for (const Cover& cover : covers) {
-    float sum = 0;
-    for (size_t k = 0; k < cover.weights.size(); ++k) {
-      sum += row[cover.first + k] * cover.weights[k];
+// The same for rows [pixels] to out [kBlockRows, covers].
+void shrink_planes(const float* rows, size_t stride, const Covers& covers, float* out) {
+  const float* weight = covers.weights.data();
+  for (const Cover& cover : covers.positions) {
+    float sums[kBlockRows] = {};
+    for (int k = cover.first; k < cover.first + cover.count; ++k, ++weight) {
+      for (int row = 0; row < kBlockRows; ++row) sums[row] += rows[row * stride + k] * *weight;
     }
-    *out++ = sum;
+    for (int row = 0; row < kBlockRows; ++row) out[row * covers.positions.size()] = sums[row];
+    ++out;
   }
 }
 
-// One source row after another shrunk to the target's width; a row on the border of two target rows
-// is asked for twice in succession and shrunk once.
+// Source rows shrunk to the target's width, a block at a time; asked for from the top down.
 class ShrunkRows {
  public:
   ShrunkRows(const Pixels& from, int width)
       : from_(from),
         covers_(area_covers(from.width, width)),
-        source_(from.stride() + 1),
-        values_(size_t{1} * width * lanes()) {}
+        stride_(from.stride() + 1),
+        source_(kBlockRows * stride_),
+        values_(kBlockRows * row_length()) {}
 
-  int lanes() const { return from_.channels == 3 ? 4 : 1; }
+  size_t row_length() const { return covers_.positions.size() * (from_.channels == 3 ? 4 : 1); }
 
-  const std::vector<float>& row(int y) {
-    if (y == current_) return values_;
-    current_ = y;
-    std::copy_n(from_.row(y), from_.stride(), source_.begin());
-    if (from_.channels == 3) {
-      shrink_colours(source_.data(), covers_, values_.data());
-    } else {
-      shrink_plane(source_.data(), covers_, values_.data());
+  // [width, 4], or [width] of a plane.
+  const float* row(int y) {
+    if (y / kBlockRows != block_) {
+      block_ = y / kBlockRows;
+      shrink_block();
     }
-    return values_;
+    return &values_[(y % kBlockRows) * row_length()];
   }
 
  private:
+  void shrink_block() {
+    for (int i = 0; i < kBlockRows; ++i) {
+      const int y = std::min(block_ * kBlockRows + i, from_.height - 1);
+      to_floats(from_.row(y), from_.stride(), &source_[i * stride_]);
+    }
+    const auto shrink_rows = from_.channels == 3 ? shrink_colours : shrink_planes;
+    shrink_rows(source_.data(), stride_, covers_, values_.data());
+  }
+
   Pixels from_;
-  std::vector<Cover> covers_;
-  std::vector<float> source_;  // one row and one value more, which no sum keeps
-  std::vector<float> values_;
-  int current_ = -1;
+  Covers covers_;
+  size_t stride_;
+  std::vector<float> source_;  // [kBlockRows, stride]: no sum keeps a row's last value
+  std::vector<float> values_;  // [kBlockRows, row_length]
+  int block_ = -1;
 };
 
 // Rounded half to even, as OpenCV does: from this addend on a float has no fraction bits left.
@@ -126,17 +171,16 @@ void store_row(const std::vector<float>& sums, int channels, uint8_t* out) {
 
 std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {
   ShrunkRows rows(from, width);
-  std::vector<float> sums(size_t{1} * width * rows.lanes());
+  std::vector<float> sums(rows.row_length());
   const size_t stride = size_t{1} * width * from.channels;
   std::vector<uint8_t> out(stride * height);
-  const std::vector<Cover> covers = area_covers(from.height, height);
+  const Covers covers = area_covers(from.height, height);
+  const float* weight = covers.weights.data();
   for (int y = 0; y < height; ++y) {
-    const Cover& cover = covers[y];
+    const Cover& cover = covers.positions[y];
     std::fill(sums.begin(), sums.end(), 0.0f);
-    for (size_t k = 0; k < cover.weights.size(); ++k) {
-      const float weight = cover.weights[k];
-      const float* values = rows.row(cover.first + static_cast<int>(k)).data();
-      for (size_t i = 0; i < sums.size(); ++i) sums[i] += weight * values[i];
+    for (int k = cover.first; k < cover.first + cover.count; ++k) {
+      add_weighted(rows.row(k), *weight++, sums.size(), sums.data());
     }
     store_row(sums, from.channels, &out[y * stride]);
   }
