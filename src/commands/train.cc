@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "commands/device.h"
 #include "options/command_line.h"
+#include "train/debug_dataset.h"
 #include "train/trainer.h"
 
 namespace sdtune {
@@ -52,6 +53,11 @@ int run_train(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   configure_log({.level = log_level(options.log.console_log_level),
                  .file = options.log.console_log_file.value_or("").string()});
+  if (options.dataset.debug_dataset) {
+    validate(options);
+    install_stop_signals();
+    return debug_dataset(options);
+  }
   return train_with(options);
 }
 

@@ -167,6 +167,7 @@ struct DataOptions {
   PictureFlags pictures;
   CacheFlags cache;
   int64_t max_data_loader_n_workers = 8;
+  bool debug_dataset = false;
   bool cache_info = false;
 
   template <class V>
@@ -184,6 +185,8 @@ struct DataOptions {
     v("train_batch_size", train_batch_size, "Pictures in a batch.", Range{1, 4096});
     v("max_data_loader_n_workers", max_data_loader_n_workers,
       "Threads that read pictures ahead of the training step, at most.", Range{0, 256});
+    v("debug_dataset", debug_dataset,
+      "Print what is in each batch of an epoch, and how fast they come, instead of training.");
     v("cache_info", cache_info, "Accepted: what is known of pictures is always remembered.");
     buckets.visit(v);
     captions.visit(v);
