@@ -157,21 +157,27 @@ class ShrunkRows {
 };
 
 // Rounded half to even, as OpenCV does: from this addend on a float has no fraction bits left.
-uint8_t to_byte(float value) {
+inline uint8_t to_byte(float value) {
   constexpr float kNoFraction = 12582912.0f;
   return static_cast<uint8_t>(std::min((value + kNoFraction) - kNoFraction, 255.0f));
 }
 
-void store_row(const std::vector<float>& sums, int channels, uint8_t* out) {
-  const size_t lanes = channels == 3 ? 4 : 1;
-  for (size_t i = 0; i < sums.size(); i += lanes) {
-    for (int c = 0; c < channels; ++c) *out++ = to_byte(sums[i + c]);
+SDTUNE_EACH_WIDTH
+void to_bytes(const float* from, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = to_byte(from[i]);
+}
+
+// `bytes` [width, 4] without each pixel's unused lane.
+void store_colours(const std::vector<uint8_t>& bytes, uint8_t* out) {
+  for (size_t i = 0; i < bytes.size(); i += 4) {
+    for (int c = 0; c < 3; ++c) *out++ = bytes[i + c];
   }
 }
 
 std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {
   ShrunkRows rows(from, width);
   std::vector<float> sums(rows.row_length());
+  std::vector<uint8_t> bytes(sums.size());
   const size_t stride = size_t{1} * width * from.channels;
   std::vector<uint8_t> out(stride * height);
   const Covers covers = area_covers(from.height, height);
@@ -182,7 +188,12 @@ std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {
     for (int k = cover.first; k < cover.first + cover.count; ++k) {
       add_weighted(rows.row(k), *weight++, sums.size(), sums.data());
     }
-    store_row(sums, from.channels, &out[y * stride]);
+    to_bytes(sums.data(), sums.size(), bytes.data());
+    if (from.channels == 3) {
+      store_colours(bytes, &out[y * stride]);
+    } else {
+      std::copy(bytes.begin(), bytes.end(), &out[y * stride]);
+    }
   }
   return out;
 }
