@@ -246,7 +246,7 @@ TEST_F(Doctor, PlacesAsTrainingDoes) {
     add(fmt::format("{}.png", i), bar_picture(64 + 37 * i % 200, 64 + 53 * i % 300, i));
   }
   dataset_.buckets = {.resolution = {128, 128}, .enable = true, .min_reso = 64, .max_reso = 256};
-  dataset_.batch_size = 2;
+  dataset_.batch_size = 4;
   dataset_.subsets[0].num_repeats = 3;
   for (const auto choice : {SmallBuckets::kShortBatch, SmallBuckets::kDrop, SmallBuckets::kMerge}) {
     options_.small_buckets = choice;

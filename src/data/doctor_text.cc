@@ -28,7 +28,7 @@ std::string shown(std::string text) {
 
 std::string kind_text(const FindingInfo& info, const Findings& findings) {
   std::string text =
-      wrap_text(fmt::format("  {:>5}  {}", findings.size(), info.title), kColumns, 9) + "\n";
+      fmt::format("  {:>5}  {}\n", findings.size(), wrap_text(info.title, kColumns - 9, 9));
   for (size_t i = 0; i < std::min(findings.size(), kNamesShown); ++i) {
     const std::string line = shown(findings[i]->name) + ": " + shown(findings[i]->detail);
     text += "           " + wrap_text(line, kColumns - 11, 13) + "\n";
