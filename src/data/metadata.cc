@@ -50,10 +50,16 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
 }
 
-std::optional<std::string> read_text(const fs::path& file) {
+std::optional<std::string> read_text(const fs::path& file, ListingFaults* faults) {
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return std::nullopt;
-  std::string text = read_file(file, kMaxTextBytes);
+  std::string text;
+  try {
+    text = read_file(file, kMaxTextBytes);
+  } catch (const Error& error) {
+    if (!faults) throw;
+    faults->broken.emplace_back(file.string(), error.what());
+  }
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // the mark that some editors put first
   return trimmed(text);
 }
@@ -70,23 +76,32 @@ std::string without_face(const std::string& stem) {
   return stem.substr(0, end);
 }
 
-Sample plain_sample(const fs::path& name, const SubsetOptions& subset) {
+Sample plain_sample(const fs::path& name, const SubsetOptions& subset, ListingFaults* faults) {
   const std::string stem = name.stem().string();
   Sample sample{subset.image_dir / name, name.string(), "", "", std::nullopt};
-  auto caption = read_text(subset.image_dir / (stem + subset.caption_extension));
+  auto caption = read_text(subset.image_dir / (stem + subset.caption_extension), faults);
   if (!caption) {
-    caption = read_text(subset.image_dir / (without_face(stem) + subset.caption_extension));
+    caption = read_text(subset.image_dir / (without_face(stem) + subset.caption_extension), faults);
   }
   sample.caption = caption.value_or(subset.class_tokens);
   if (subset.caption_extension != ".txt") {
-    sample.tags = read_text(subset.image_dir / (stem + ".txt")).value_or("");
+    sample.tags = read_text(subset.image_dir / (stem + ".txt"), faults).value_or("");
   }
   return sample;
 }
 
+void read_fields(const MetadataEntry& entry, Sample& sample) {
+  sample.caption = entry.text("caption").value_or("");
+  sample.tags = entry.text("tags").value_or("");
+  if (const auto size = entry.size("train_resolution", 8)) {
+    sample.train_resolution = Size{size->width, size->height};
+  }
+}
+
 }  // namespace
 
-std::vector<Sample> read_metadata(const fs::path& file, const fs::path& image_dir) {
+std::vector<Sample> read_metadata(const fs::path& file, const fs::path& image_dir,
+                                  ListingFaults* faults) {
   const MetadataFile metadata = MetadataFile::read(file);
   FolderIndex index;
   std::vector<Sample> samples;
@@ -97,22 +112,28 @@ std::vector<Sample> read_metadata(const fs::path& file, const fs::path& image_di
       missing.push_back(entry.key());
       continue;
     }
-    Sample sample{std::move(image), entry.key(), entry.text("caption").value_or(""),
-                  entry.text("tags").value_or(""), std::nullopt};
-    if (const auto size = entry.size("train_resolution", 8)) {
-      sample.train_resolution = Size{size->width, size->height};
+    Sample sample{std::move(image), entry.key(), "", "", std::nullopt};
+    try {
+      read_fields(entry, sample);
+    } catch (const Error& error) {
+      if (!faults) throw;
+      faults->broken.emplace_back(entry.key(), error.what());
     }
     samples.push_back(std::move(sample));
   }
-  if (!missing.empty()) throw_missing(missing, metadata.entries().size(), file, image_dir);
+  if (faults) {
+    faults->missing = std::move(missing);
+  } else if (!missing.empty()) {
+    throw_missing(missing, metadata.entries().size(), file, image_dir);
+  }
   return samples;
 }
 
-std::vector<Sample> read_plain_folder(const SubsetOptions& subset) {
+std::vector<Sample> read_plain_folder(const SubsetOptions& subset, ListingFaults* faults) {
   std::vector<Sample> samples;
   try {
     for (const fs::path& name : picture_names(subset.image_dir)) {
-      samples.push_back(plain_sample(name, subset));
+      samples.push_back(plain_sample(name, subset, faults));
     }
   } catch (const fs::filesystem_error& error) {
     throw Error(fmt::format("the picture folder cannot be read: {}", error.code().message()),
