@@ -1,5 +1,6 @@
 #include "commands/command_table.h"
 
+#include "commands/check.h"
 #include "commands/clean.h"
 #include "commands/demo.h"
 #include "commands/docs.h"
@@ -39,6 +40,11 @@ const std::vector<Command>& commands() {
        "Write smaller copies of pictures.",
        run_resize_images,
        describe_defaults<ResizeImagesOptions>},
+      {"check",
+       {},
+       "Look through a dataset as training would, and say what needs a hand.",
+       run_check,
+       describe_defaults<CheckOptions>},
       {"prepare",
        {"prepare_buckets_latents"},
        "Sort pictures into buckets and write their latents and metadata.",

@@ -35,10 +35,7 @@ Vae load_vae_for(const fs::path& path, MixedPrecision precision, const std::stri
   const at::Device device = choose_device(device_name);
   const at::ScalarType type = choose_precision(precision, device).compute;
   auto source = open_vae(path);
-  Vae vae{source, load_vae(*source, type), device};
-  visit_parameters(vae.model, [&](const std::string&, at::Tensor& p) { p = p.to(device); });
-  vae.model.compute_dtype = type;
-  return vae;
+  return {source, load_frozen_vae(*source, type, device), device};
 }
 
 // Fills the cache. Returns the exit code.

@@ -1,6 +1,6 @@
 #include "data/latent_file.h"
 
-#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -26,11 +26,12 @@ std::string written_name(const std::string& name, const LatentRecipe& recipe) {
   return recipe.sized_names ? name + size_suffix(recipe.placement.bucket) : name;
 }
 
-// The array of this size: under the name with the size, or the plain one.
+// The array of this size: under the name with the size where latents are named so, else under the
+// plain one. Never one of each: plain arrays beside sized ones are what an earlier run left.
 const NpyInfo* find_array(const NpzFile& file, const std::string& name,
                           const LatentRecipe& recipe) {
-  const NpyInfo* sized = file.find(name + size_suffix(recipe.placement.bucket));
-  return sized ? sized : file.find(name);
+  const std::string suffix = size_suffix(recipe.placement.bucket);
+  return file.find(file.find("latents" + suffix) ? name + suffix : name);
 }
 
 // sd-scripts' first version kept one array without a name, and the mirrored one in a file of its
@@ -102,13 +103,15 @@ std::string check_oldest(const NpzFile& file, const fs::path& path, const Latent
   const std::vector<int64_t> shape = latent_shape(recipe.placement.bucket);
   if (recipe.alpha_mask) return "it has no alpha mask";
   if (recipe.posterior) return "it has no mean and log-variance";
-  if (find_oldest(file)->shape != shape) return "it was made for another size";
+  const auto fits = [&](const NpyInfo* info) {
+    return info != nullptr && info->shape == shape && info->descr[1] == 'f';
+  };
+  if (!fits(find_oldest(file))) return "it was made for another size";
   if (!recipe.flipped) return "";
   std::error_code ignored;
   if (!fs::is_regular_file(oldest_flip_file(path), ignored)) return "it has no mirrored latents";
   const NpzFile flipped(oldest_flip_file(path), kLimits);
-  const NpyInfo* info = find_oldest(flipped);
-  return info && info->shape == shape ? "" : "it has no mirrored latents";
+  return fits(find_oldest(flipped)) ? "" : "it has no mirrored latents";
 }
 
 std::string check_arrays(const NpzFile& file, const LatentRecipe& recipe) {
@@ -182,15 +185,13 @@ NpyArray text_array(std::string name, const std::string& text) {
 }
 
 // Arrays that the file holds for other sizes.
-std::vector<NpyArray> other_arrays(const fs::path& path, const LatentRecipe& recipe,
-                                   const std::vector<NpyArray>& replaced) {
+std::vector<NpyArray> other_arrays(const fs::path& path, const LatentRecipe& recipe) {
   std::error_code ignored;
   if (!recipe.sized_names || !fs::is_regular_file(path, ignored)) return {};
   try {
     std::vector<NpyArray> arrays = read_npz(path, kLimits);
-    std::erase_if(arrays, [&](const NpyArray& array) {
-      return std::any_of(replaced.begin(), replaced.end(),
-                         [&](const NpyArray& other) { return other.name == array.name; });
+    std::erase_if(arrays, [suffix = size_suffix(recipe.placement.bucket)](const NpyArray& array) {
+      return array.name.ends_with(suffix);
     });
     return arrays;
   } catch (const Error&) {
@@ -270,7 +271,7 @@ void write_latents(const fs::path& path, const LatentRecipe& recipe, const Laten
   Json record = Json::object();
   for (auto& [field, value] : record_fields(recipe)) record[field] = std::move(value);
   arrays.push_back(text_array(written_name(kRecord, recipe), record.dump()));
-  for (NpyArray& array : other_arrays(path, recipe, arrays)) arrays.push_back(std::move(array));
+  for (NpyArray& array : other_arrays(path, recipe)) arrays.push_back(std::move(array));
   write_npz(path, arrays);
 }
 

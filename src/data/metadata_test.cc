@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-#include "image/test_pictures.h"
+#include <map>
+
+#include "data/test_datasets.h"
 
 namespace sdtune {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 // A folder with the files that keys may name; their contents do not matter here.
@@ -28,12 +28,7 @@ class Metadata : public testing::Test {
   }
 
   std::string error_of(const std::string& json) {
-    try {
-      read(json);
-    } catch (const Error& error) {
-      return std::string(error.what()) + " @ " + error.where() + " > " + error.hint();
-    }
-    return "";
+    return error_text([&] { read(json); });
   }
 
   fs::path image_of(const std::string& key) {
@@ -61,11 +56,12 @@ TEST_F(Metadata, FieldsAreReadAndOthersLeftAlone) {
     "img1": {"tags": "1girl, solo", "caption": null},
     "both": {}})");
   ASSERT_EQ(samples.size(), 3u);
-  EXPECT_EQ(samples[1].tags, "1girl, solo");  // sorted by key
+  EXPECT_EQ(samples[0].key, "img2");  // in the file's order
+  EXPECT_EQ(samples[0].caption, "two\nlines");
+  EXPECT_EQ(samples[0].train_resolution, (Size{640, 384}));
+  EXPECT_EQ(samples[1].tags, "1girl, solo");
   EXPECT_EQ(samples[1].caption, "");
-  EXPECT_EQ(samples[2].caption, "two\nlines");
-  EXPECT_EQ(samples[2].train_resolution, (Size{640, 384}));
-  EXPECT_FALSE(samples[0].train_resolution);
+  EXPECT_FALSE(samples[2].train_resolution);
 }
 
 TEST_F(Metadata, MissingPicturesAreCountedAndShown) {
@@ -94,8 +90,21 @@ TEST_F(Metadata, BadJsonIsRefused) {
        {"", "{", "{\"img1\": {}", "{\"img1\": {}} {}", "{\"img1\": {\"caption\": \"\xff\"}}"}) {
     EXPECT_THAT(error_of(json), HasSubstr("no valid JSON")) << json;
   }
-  EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("nested deeper"));
+  EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("not one JSON object"));
+  EXPECT_THAT(error_of("{\"img1\": {\"x\": " + std::string(100'000, '[')),
+              HasSubstr("nested deeper than 32 levels"));
   EXPECT_THROW(read_metadata(folder_ / "absent.json", folder_.path()), Error);
+}
+
+TEST_F(Metadata, LinesOfJsonAreReadToo) {
+  folder_.write("meta.jsonl",
+                "{\"image_path\": \"img2\", \"caption\": \"two\"}\n"
+                "{\"image_path\": \"img1.png\"}\n");
+  const auto samples = read_metadata(folder_ / "meta.jsonl", folder_.path());
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].image, folder_ / "img2.JPG");
+  EXPECT_EQ(samples[0].caption, "two");
+  EXPECT_EQ(samples[1].image, folder_ / "img1.png");
 }
 
 TEST_F(Metadata, PlainFolderTakesTheTextsBesideThePictures) {
@@ -106,9 +115,9 @@ TEST_F(Metadata, PlainFolderTakesTheTextsBesideThePictures) {
   folder_.write("caf\xe9.png", "x");
   fs::create_directory(folder_ / "folder.png");
   fs::create_symlink(folder_ / "circle.png", folder_ / "circle.png");
-  const auto samples = read_plain_folder(folder_.path());
+  const auto samples = read_plain_folder(subset_of(folder_.path()));
   std::vector<std::string> names;
-  for (const Sample& sample : samples) names.push_back(sample.image.filename().string());
+  for (const Sample& sample : samples) names.push_back(sample.key);
   EXPECT_EQ(names, (std::vector<std::string>{"a.b.webp", "both.jpg", "both.png", "caf\xe9.png",
                                              "circle.png", "img1.png", "img2.JPG"}));
   EXPECT_EQ(samples[5].caption, "a cat");
@@ -117,8 +126,56 @@ TEST_F(Metadata, PlainFolderTakesTheTextsBesideThePictures) {
   EXPECT_EQ(samples[6].tags, "dog");
 }
 
+TEST_F(Metadata, CaptionsAreInFilesOfTheExtension) {
+  folder_.write("img1.cap", " from cap ");
+  folder_.write("img1.caption", "not this");
+  folder_.write("img1.txt", "tags");
+  folder_.write("img2.txt", "only tags");
+  const auto other = read_plain_folder(subset_of(folder_.path(), ".cap"));
+  ASSERT_EQ(other.size(), 5u);
+  EXPECT_EQ(other[3].caption, "from cap");
+  EXPECT_EQ(other[3].tags, "tags");
+  EXPECT_EQ(other[4].caption, "");
+  EXPECT_EQ(other[4].tags, "only tags");
+  const auto text = read_plain_folder(subset_of(folder_.path(), ".txt"));
+  EXPECT_EQ(text[3].caption, "tags");
+  EXPECT_EQ(text[3].tags, "");  // not the same text twice
+}
+
+TEST_F(Metadata, ClassTokensStandInForCaptionsThatAreNotThere) {
+  folder_.write("img1.caption", "a cat");
+  folder_.write("img2.caption", " \n");
+  SubsetOptions subset = subset_of(folder_.path());
+  subset.class_tokens = "an animal";
+  const auto samples = read_plain_folder(subset);
+  EXPECT_EQ(samples[3].caption, "a cat");
+  EXPECT_EQ(samples[4].caption, "");  // there, and empty on purpose
+  EXPECT_EQ(samples[0].caption, "an animal");
+}
+
+TEST_F(Metadata, PicturesCutAroundAFaceTakeTheWholePicturesCaption) {
+  for (const char* name : {"who_10_20_30_40.png", "own_1_2_3_4.png", "no_1_2_3.png", "_1_2_3_4.png",
+                           "bad_1_2_x_4.png", "gap_1__3_4.png", "five_9_1_2_3_4.png"}) {
+    folder_.write(name, "x");
+  }
+  for (const char* name : {"who", "own", "own_1_2_3_4", "no", "bad", "gap", "five", "five_9"}) {
+    folder_.write(std::string(name) + ".caption", std::string("of ") + name);
+  }
+  std::map<std::string, std::string> captions;
+  for (const Sample& sample : read_plain_folder(subset_of(folder_.path()))) {
+    captions[sample.key] = sample.caption;
+  }
+  EXPECT_EQ(captions["who_10_20_30_40.png"], "of who");
+  EXPECT_EQ(captions["own_1_2_3_4.png"], "of own_1_2_3_4");
+  EXPECT_EQ(captions["no_1_2_3.png"], "");
+  EXPECT_EQ(captions["_1_2_3_4.png"], "");
+  EXPECT_EQ(captions["bad_1_2_x_4.png"], "");
+  EXPECT_EQ(captions["gap_1__3_4.png"], "");
+  EXPECT_EQ(captions["five_9_1_2_3_4.png"], "of five_9");
+}
+
 TEST_F(Metadata, FolderThatIsNotThereIsAnError) {
-  EXPECT_THROW(read_plain_folder(folder_ / "absent"), Error);
+  EXPECT_THROW(read_plain_folder(subset_of(folder_ / "absent")), Error);
 }
 
 }  // namespace

@@ -140,11 +140,23 @@ void AutoencoderKL::visit(ParameterVisitor& v) {
 }
 
 at::Tensor AutoencoderKL::encode(const at::Tensor& images) const {
-  return quant_conv.forward(encoder.forward(images.to(compute_dtype))).to(at::kFloat);
+  const at::Tensor x =
+      images.to(compute_dtype).contiguous(encoder.conv_in.weight.suggest_memory_format());
+  return quant_conv.forward(encoder.forward(x)).to(at::kFloat).contiguous();
 }
 
 at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {
-  return decoder.forward(post_quant_conv.forward(latents.to(compute_dtype))).to(at::kFloat);
+  const at::Tensor x =
+      latents.to(compute_dtype).contiguous(post_quant_conv.weight.suggest_memory_format());
+  return decoder.forward(post_quant_conv.forward(x)).to(at::kFloat).contiguous();
+}
+
+void use_channels_last(AutoencoderKL& vae) {
+  visit_parameters(vae, [](const std::string&, at::Tensor& parameter) {
+    if (parameter.dim() == 4) {
+      parameter = parameter.contiguous(at::MemoryFormat::ChannelsLast);
+    }
+  });
 }
 
 at::Tensor sample_posterior(const at::Tensor& moments, const at::Tensor& noise) {

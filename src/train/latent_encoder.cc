@@ -28,6 +28,14 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
 
 }  // namespace
 
+AutoencoderKL load_frozen_vae(const ModelSource& source, at::ScalarType type, at::Device device) {
+  AutoencoderKL vae = load_vae(source, type);
+  visit_parameters(vae, [&](const std::string&, at::Tensor& p) { p = p.to(device); });
+  use_channels_last(vae);
+  vae.compute_dtype = type;
+  return vae;
+}
+
 LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source,
                              at::Device device) {
   const auto encode = [&vae, device](std::span<const float> pixels, int64_t count, Size size) {

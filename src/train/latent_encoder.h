@@ -10,6 +10,9 @@
 
 namespace sdtune {
 
+// Reads the source's VAE onto the device, frozen, to compute in `type`.
+AutoencoderKL load_frozen_vae(const ModelSource& source, at::ScalarType type, at::Device device);
+
 // The VAE must outlive the encoder. The fingerprint is a hash of the encoder's weights as the
 // source holds them, so it does not depend on the type that the VAE computes in.
 LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source,

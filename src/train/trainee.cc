@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/latent_encoder.h"
 
 namespace sdtune {
 
@@ -87,14 +88,13 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   log_info("reading {}", source->path.string());
   const auto begin = std::chrono::steady_clock::now();
   UNet2DConditionModel unet = load_unet(*source);
-  AutoencoderKL vae = load_vae(*source, precision.compute);
+  AutoencoderKL vae = load_frozen_vae(*source, precision.compute, device);
   ClipTextModel text_encoder =
       load_text_encoder(*source, trains_text ? at::kFloat : precision.compute);
   place(unet, device, true);
-  place(vae, device, false);
   place(text_encoder, device, trains_text);
   const std::chrono::duration<double> reading = std::chrono::steady_clock::now() - begin;
-  unet.compute_dtype = vae.compute_dtype = text_encoder.compute_dtype = precision.compute;
+  unet.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
   AdamW optimizer = make_optimizer(options, unet, text_encoder);
