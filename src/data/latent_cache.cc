@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -38,19 +39,35 @@ LatentCache::LatentCache(const Dataset& dataset, LatentCacheOptions options)
   name_files();
 }
 
-// Two pictures that differ in their extension alone would share a file: the later one keeps its
-// extension in the name.
+// Whether the entry of one item serves the other, when both are trained at one shape.
+bool LatentCache::has_same_needs(size_t a, size_t b) const {
+  const auto needs = [this](const Item& item) {
+    const SubsetOptions& subset = dataset_.subsets[item.subset];
+    return std::tie(item.image, item.placement.bucket, item.placement.resized,
+                    subset.resize_interpolation, subset.flip_aug, subset.alpha_mask);
+  };
+  return needs(dataset_.items[a]) == needs(dataset_.items[b]);
+}
+
+// Usually a picture's name without its extension. Where an entry that differs has that name (of a
+// picture with another extension, or of the same one for a subset that wants other latents), the
+// extension is added, and where that does not help the subset's number.
 void LatentCache::name_files() {
-  std::map<fs::path, const fs::path*> owners;
+  std::map<fs::path, size_t> firsts;
+  std::map<std::pair<fs::path, Size>, size_t> owners;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Item& item = dataset_.items[i];
-    fs::path file = latent_file_name(item.image, item.size, options_.naming);
-    const auto [owner, is_new] = owners.emplace(file, &item.image);
-    entries_[i].has_own_name = !is_new && *owner->second != item.image;
-    if (entries_[i].has_own_name) {
-      file = latent_file_name(item.image.string() + ".npz", item.size, options_.naming);
+    const std::string image = item.image.string();
+    const Size shape = sized_names_ ? item.placement.bucket : Size{};
+    for (const std::string& name :
+         {image, image + ".npz", fmt::format("{}.{}.npz", image, item.subset)}) {
+      fs::path file = latent_file_name(name, item.size, options_.naming);
+      if (!has_same_needs(owners.emplace(std::pair(file, shape), i).first->second, i)) continue;
+      entries_[i].first_of_file = firsts.emplace(file, i).first->second;
+      entries_[i].has_own_name = name != image;
+      entries_[i].file = std::move(file);
+      break;
     }
-    entries_[i].file = std::move(file);
   }
 }
 
@@ -70,7 +87,9 @@ LatentRecipe LatentCache::recipe_of(const Item& item) const {
 }
 
 bool LatentCache::is_mine(size_t item) const {
-  return static_cast<int>(item % static_cast<size_t>(options_.rank.world_size)) ==
+  // All that lies in one file is one process's.
+  const size_t number = entries_[item].first_of_file;
+  return static_cast<int>(number % static_cast<size_t>(options_.rank.world_size)) ==
          options_.rank.rank;
 }
 
@@ -91,7 +110,13 @@ std::string LatentCache::check(size_t number, ImageIndex& index) {
     if (!fs::is_regular_file(path, ignored)) continue;
     std::string why;
     if (!options_.skip_check) {
-      if (recipe.image_hash.empty()) recipe.image_hash = picture_hash(item.image, item.size, index);
+      try {
+        if (recipe.image_hash.empty()) {
+          recipe.image_hash = picture_hash(item.image, item.size, index);
+        }
+      } catch (const Error&) {
+        return kNoEntry;  // the picture's fault is told when it is to be encoded
+      }
       why = why_unusable(path, recipe);
     }
     if (why.empty()) {
@@ -163,6 +188,7 @@ void LatentCache::keep(EncodedItem encoded) {
   if (options_.to_disk) {
     LatentRecipe recipe = recipe_of(dataset_.items[encoded.item]);
     recipe.image_hash = encoded.image_hash;
+    const std::lock_guard turn(file_turns_[entry.first_of_file % file_turns_.size()]);
     write_latents(entry.file, recipe, encoded.entry);
   } else {
     if (options_.posterior) encoded.entry.plain.sample = encoded.entry.flipped.sample = {};

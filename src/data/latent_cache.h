@@ -3,9 +3,11 @@
 // made anew, exactly those (latent_file.h says when one is).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -57,11 +59,13 @@ class LatentCache {
  private:
   struct Entry {
     std::filesystem::path file;  // where it lies or will lie
+    size_t first_of_file = 0;    // the first item whose entry lies in this file
     LatentEntry kept;            // without disk
-    bool has_own_name = false;   // another picture took the usual name
+    bool has_own_name = false;   // another entry took the usual name
     bool is_there = false;
   };
 
+  bool has_same_needs(size_t a, size_t b) const;
   void name_files();
   LatentRecipe recipe_of(const Item& item) const;
   bool is_mine(size_t item) const;
@@ -74,7 +78,8 @@ class LatentCache {
   LatentCacheOptions options_;
   bool sized_names_;
   std::string fingerprint_;
-  std::vector<Entry> entries_;  // as Dataset::items
+  std::vector<Entry> entries_;             // as Dataset::items
+  std::array<std::mutex, 64> file_turns_;  // by first_of_file: a file's sizes are added in turn
 };
 
 }  // namespace sdtune
