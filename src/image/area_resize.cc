@@ -167,11 +167,12 @@ void to_bytes(const float* from, size_t count, uint8_t* out) {
   for (size_t i = 0; i < count; ++i) out[i] = to_byte(from[i]);
 }
 
-// `bytes` [width, 4] without each pixel's unused lane.
+// `bytes` [width, 4] without each pixel's unused lane: the next pixel overwrites what the one
+// before wrote too far.
 void store_colours(const std::vector<uint8_t>& bytes, uint8_t* out) {
-  for (size_t i = 0; i < bytes.size(); i += 4) {
-    for (int c = 0; c < 3; ++c) *out++ = bytes[i + c];
-  }
+  size_t i = 0;
+  for (; i + 4 < bytes.size(); i += 4, out += 3) std::memcpy(out, &bytes[i], 4);
+  std::memcpy(out, &bytes[i], 3);
 }
 
 std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "image/fast_jpeg.h"
 #include "image/picture_file.h"
 #include "image/vips_library.h"
 
@@ -69,13 +71,17 @@ bool profile_changes_rgb(const VImage& image) {
   return answer;
 }
 
+// Whether the image has a profile that must be applied.
+bool needs_profile(const VImage& image) {
+  if (image.get_typeof(VIPS_META_ICC_NAME) == 0) return false;
+  return image.interpretation() != VIPS_INTERPRETATION_sRGB || profile_changes_rgb(image);
+}
+
 // The image in sRGB by its embedded profile, or as it is where that is absent, unusable or sRGB
 // already.
 VImage apply_profile(const VImage& image) {
-  if (image.get_typeof(VIPS_META_ICC_NAME) == 0) return image;
   try {
-    const bool is_rgb = image.interpretation() == VIPS_INTERPRETATION_sRGB;
-    if (is_rgb && !profile_changes_rgb(image)) return image;
+    if (!needs_profile(image)) return image;
     return image.icc_transform("srgb", VImage::option()->set("embedded", true));
   } catch (const vips::VError&) {
     vips_error_clear();
@@ -157,6 +163,26 @@ int shrink_for(Size size, Size at_least) {
   return 1;
 }
 
+// A JPEG whose pixels are sRGB as they are, decoded without libvips; nothing for any other picture.
+// `header` is the same picture as libvips opened it.
+std::optional<Image> decode_directly(const std::string& bytes, const VImage& header, int shrink,
+                                     const fs::path& path) {
+  if (!is_jpeg(bytes)) return std::nullopt;
+  try {
+    if (needs_profile(header)) return std::nullopt;
+  } catch (const vips::VError&) {
+    return std::nullopt;
+  }
+  std::optional<Image> image = decode_plain_jpeg(bytes, shrink);
+  const int orientation = vips_image_get_orientation(header.get_image());
+  if (!image || orientation <= 1) return image;
+  VImage stored = VImage::new_from_memory(image->rgb.data(), image->rgb.size(), image->width,
+                                          image->height, 3, VIPS_FORMAT_UCHAR)
+                      .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB));
+  stored.set(VIPS_META_ORIENTATION, orientation);
+  return to_image(stored.autorot(), path, false);
+}
+
 }  // namespace
 
 bool is_image_name(const fs::path& path) {
@@ -174,6 +200,9 @@ Image decode_image(const fs::path& path, const DecodeOptions& options) {
   try {
     VImage pixels = open_picture(bytes, path);
     const int shrink = shrink_for(upright_size(pixels), options.at_least);
+    if (options.at_least.width > 0) {
+      if (auto image = decode_directly(bytes, pixels, shrink, path)) return std::move(*image);
+    }
     if (shrink > 1) pixels = open_shrunk_picture(bytes, path, shrink);
     // Turning reads rows out of order, which a sequential source cannot give.
     if (vips_image_get_orientation(pixels.get_image()) > 1) pixels = pixels.copy_memory().autorot();

@@ -51,9 +51,12 @@ void check_size(const VImage& image, const fs::path& path) {
   }
 }
 
+constexpr const char* kJpegLoader = "VipsForeignLoadJpegBuffer";
+
 // libvips' loader for these bytes, by their content.
 const char* loader_of(const std::string& bytes, const fs::path& path) {
   vips_error_clear();  // some loaders leave words behind that would open the next message
+  if (is_jpeg(bytes)) return kJpegLoader;  // what the search finds after trying the others
   const char* loader = vips_foreign_find_load_buffer(bytes.data(), bytes.size());
   if (loader == nullptr || format_of(loader, bytes).empty()) throw_unknown_format(path);
   return loader;
@@ -73,6 +76,8 @@ VImage load(const char* loader, const std::string& bytes, vips::VOption* options
 }
 
 }  // namespace
+
+bool is_jpeg(std::string_view bytes) { return bytes.starts_with("\xff\xd8\xff"); }
 
 std::string read_picture_file(const fs::path& path) {
   std::string bytes = read_file(path, kMaxFileBytes);

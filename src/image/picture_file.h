@@ -13,6 +13,9 @@ namespace sdtune {
 // The file's bytes. Throws Error when it is missing, empty or over 1 GiB.
 std::string read_picture_file(const std::filesystem::path& path);
 
+// Whether the bytes begin as every JPEG does.
+bool is_jpeg(std::string_view bytes);
+
 // Opens the header; pixels are decoded when asked for, from the top down and once. `bytes` must
 // outlive the image. Throws Error for what is no picture format and for more than 200 million
 // pixels, vips::VError when the data is damaged.

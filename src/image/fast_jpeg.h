@@ -1,0 +1,20 @@
+// A plain JPEG decoded smaller by libjpeg itself, without libvips' pipeline around it: what
+// DecodeOptions::at_least spends its time on. No answer to what is wrong with a file: whatever is
+// unusual is left to libvips. For this folder's own sources only.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "image/image.h"
+
+namespace sdtune {
+
+// The picture as stored (not turned, no profile applied) with one pixel for each `shrink` x
+// `shrink` of the file's; 1, 2, 4 or 8. A last column or row that is not full counts. libjpeg could
+// also make 3/8 or 5/8 of a picture, but only these sizes have vector code and the others take
+// longer than the next larger one. Nothing for what is no YCbCr or grey JPEG of 8 bits, and for
+// data that libjpeg has any complaint about. The caller bounds the number of pixels. Any thread.
+std::optional<Image> decode_plain_jpeg(std::string_view bytes, int shrink);
+
+}  // namespace sdtune
