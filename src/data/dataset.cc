@@ -217,8 +217,13 @@ Dataset place_all(const std::vector<DatasetOptions>& datasets, const std::vector
   if (!result.skipped.empty()) {
     log_warning("{} of {} pictures are skipped", result.skipped.size(), listed.size());
   }
-  settle_buckets(result, datasets, scan.small_buckets);
   if (result.items.empty()) throw_empty(datasets[0].subsets[0], listed.size());
+  settle_buckets(result, datasets, scan.small_buckets);
+  if (result.items.empty()) {
+    throw Error("every bucket has fewer samples than a batch, so no picture is left",
+                "--small_buckets",
+                "merge small buckets instead of dropping them, or take a smaller batch");
+  }
   number_buckets(result, datasets);
   return result;
 }
