@@ -210,6 +210,7 @@ Dataset place_all(const std::vector<DatasetOptions>& datasets, const std::vector
                   const ScanOptions& scan) {
   ImageIndex none{fs::path()};
   std::vector<fs::path> pictures;
+  pictures.reserve(listed.size());
   for (const Listed& one : listed) pictures.push_back(one.sample.image);
   const std::vector<Header> headers =
       read_headers(pictures, scan.threads, scan.index ? *scan.index : none);
@@ -254,6 +255,7 @@ Dataset make_dataset(std::vector<Sample> samples, const DatasetOptions& options,
   const std::vector<DatasetOptions> datasets = {options};
   check_options(datasets);
   std::vector<Listed> listed;
+  listed.reserve(samples.size());
   for (Sample& sample : samples) listed.push_back({std::move(sample), 0, 0});
   return place_all(datasets, listed, scan);
 }
