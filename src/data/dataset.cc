@@ -210,6 +210,7 @@ Dataset place_all(const std::vector<DatasetOptions>& datasets, const std::vector
                   const ScanOptions& scan) {
   ImageIndex none{fs::path()};
   std::vector<fs::path> pictures;
+  pictures.reserve(listed.size());
   for (const Listed& one : listed) pictures.push_back(one.sample.image);
   const std::vector<Header> headers =
       read_headers(pictures, scan.threads, scan.index ? *scan.index : none);
@@ -217,8 +218,13 @@ Dataset place_all(const std::vector<DatasetOptions>& datasets, const std::vector
   if (!result.skipped.empty()) {
     log_warning("{} of {} pictures are skipped", result.skipped.size(), listed.size());
   }
-  settle_buckets(result, datasets, scan.small_buckets);
   if (result.items.empty()) throw_empty(datasets[0].subsets[0], listed.size());
+  settle_buckets(result, datasets, scan.small_buckets);
+  if (result.items.empty()) {
+    throw Error("every bucket has fewer samples than a batch, so no picture is left",
+                "--small_buckets",
+                "merge small buckets instead of dropping them, or take a smaller batch");
+  }
   number_buckets(result, datasets);
   return result;
 }
@@ -249,6 +255,7 @@ Dataset make_dataset(std::vector<Sample> samples, const DatasetOptions& options,
   const std::vector<DatasetOptions> datasets = {options};
   check_options(datasets);
   std::vector<Listed> listed;
+  listed.reserve(samples.size());
   for (Sample& sample : samples) listed.push_back({std::move(sample), 0, 0});
   return place_all(datasets, listed, scan);
 }

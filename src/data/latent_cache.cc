@@ -31,8 +31,8 @@ void check_augmentations(const Dataset& dataset) {
 
 }  // namespace
 
-LatentCache::LatentCache(const Dataset& dataset, LatentCacheOptions options)
-    : dataset_(dataset), options_(std::move(options)), entries_(dataset.items.size()) {
+LatentCache::LatentCache(const Dataset& dataset, const LatentCacheOptions& options)
+    : dataset_(dataset), options_(options), entries_(dataset.items.size()) {
   check_augmentations(dataset);
   sized_names_ = std::any_of(dataset.buckets.begin(), dataset.buckets.end(),
                              [](const Bucket& bucket) { return bucket.dataset > 0; });

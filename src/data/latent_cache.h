@@ -43,7 +43,7 @@ class LatentCache {
  public:
   // The dataset must outlive the cache. UsageError when a subset has an augmentation that kept
   // latents cannot follow (random_crop, color_aug).
-  LatentCache(const Dataset& dataset, LatentCacheOptions options);
+  LatentCache(const Dataset& dataset, const LatentCacheOptions& options);
 
   // Looks which entries are usable and encodes the others. Errors as encode_items() and
   // write_latents(). Ends early on a stop signal.
