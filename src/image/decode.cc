@@ -171,6 +171,7 @@ std::optional<Image> decode_directly(const std::string& bytes, const VImage& hea
   try {
     if (needs_profile(header)) return std::nullopt;
   } catch (const vips::VError&) {
+    vips_error_clear();
     return std::nullopt;
   }
   std::optional<Image> image = decode_plain_jpeg(bytes, shrink);
