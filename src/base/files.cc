@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -45,6 +46,10 @@ std::string read_file(const fs::path& path, uint64_t limit) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail("the file cannot be opened", path, errno);
   std::string text;
+  struct stat status = {};
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+    text.reserve(std::min(static_cast<uint64_t>(status.st_size), limit) + 1);
+  }
   char piece[1 << 16];
   ssize_t got;
   while ((got = ::read(fd, piece, sizeof(piece))) > 0 && text.size() <= limit)

@@ -201,9 +201,7 @@ Image decode_image(const fs::path& path, const DecodeOptions& options) {
   try {
     VImage pixels = open_picture(bytes, path);
     const int shrink = shrink_for(upright_size(pixels), options.at_least);
-    if (options.at_least.width > 0) {
-      if (auto image = decode_directly(bytes, pixels, shrink, path)) return std::move(*image);
-    }
+    if (auto image = decode_directly(bytes, pixels, shrink, path)) return std::move(*image);
     if (shrink > 1) pixels = open_shrunk_picture(bytes, path, shrink);
     // Turning reads rows out of order, which a sequential source cannot give.
     if (vips_image_get_orientation(pixels.get_image()) > 1) pixels = pixels.copy_memory().autorot();

@@ -1,5 +1,5 @@
-// A plain JPEG decoded smaller by libjpeg itself, without libvips' pipeline around it: what
-// DecodeOptions::at_least spends its time on. No answer to what is wrong with a file: whatever is
+// A plain JPEG decoded by libjpeg itself, at full size or smaller, without libvips' pipeline around
+// it: faster, and at full size the same pixels. No answer to what is wrong with a file: whatever is
 // unusual is left to libvips. For this folder's own sources only.
 #pragma once
 
