@@ -37,8 +37,13 @@ format:
 docs: build
 	$(BUILD)/sdtune docs options > docs/options.md
 
+# Each peer beside sdtune in one run. Minutes each; wants a quiet machine.
 bench: build
+	scripts/bootstrap --tests
 	$(BUILD)/sdtune-bench-kernels
+	.deps/venv/bin/python benchmarks/image_peer.py --build $(BUILD)
+	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
+	.deps/venv/bin/python benchmarks/loader_bench.py --build $(BUILD)
 
 clean:
 	rm -rf build
