@@ -2,9 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cmath>
-#include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -23,6 +21,8 @@ namespace sdtune {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kAllCores = 256;
 
 // A VAE on its device, and what it was read from.
 struct Vae {
@@ -47,9 +47,11 @@ int fill(const Dataset& dataset, const LatentCacheOptions& options, const Vae& v
   return 128 + stop_signal();
 }
 
-DatasetOptions bucket_options(const PrepareOptions& options) {
+// The options in the words of `train`.
+DataOptions data_options(const PrepareOptions& options) {
   DataOptions data;
   data.train_data_dir = options.train_data_dir;
+  data.max_data_loader_n_workers = options.max_data_loader_n_workers.value_or(kAllCores);
   data.buckets.resolution = options.max_resolution;
   data.buckets.enable_bucket = true;
   data.buckets.min_bucket_reso = options.min_bucket_reso;
@@ -57,13 +59,12 @@ DatasetOptions bucket_options(const PrepareOptions& options) {
   data.buckets.bucket_reso_steps = options.bucket_reso_steps;
   data.buckets.bucket_no_upscale = options.bucket_no_upscale;
   data.pictures = options.pictures;
-  validate(data);
-  return dataset_options(data)[0];
-}
-
-int worker_threads(const std::optional<int64_t>& asked) {
-  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  return static_cast<int>(std::clamp<int64_t>(asked.value_or(cores), 1, cores));
+  data.cache.cache_latents_to_disk = true;
+  data.cache.cache_posterior = options.cache_posterior;
+  data.cache.vae_batch_size = options.batch_size;
+  data.cache.cache_names = options.cache_names;
+  data.cache.skip_cache_check = options.skip_existing;
+  return data;
 }
 
 std::vector<Sample> pictures_of(const PrepareOptions& options) {
@@ -112,22 +113,15 @@ int run_prepare(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   install_stop_signals();
   MetadataFile::read(options.in_json);  // what is wrong with it is said before hours of work
-  const int threads = worker_threads(options.max_data_loader_n_workers);
+  const DataOptions data = data_options(options);
+  validate(data);
   ImageIndex index(default_index_file(options.train_data_dir));
   index.load("/");
-  const Dataset dataset = make_dataset(pictures_of(options), bucket_options(options),
-                                       {threads, SmallBuckets::kShortBatch, &index});
+  const Dataset dataset = make_dataset(pictures_of(options), dataset_options(data)[0],
+                                       {.threads = loader_threads(data), .index = &index});
   log_ratio_errors(dataset);
 
-  LatentCacheOptions cache;
-  cache.to_disk = true;
-  cache.batch_size = options.batch_size;
-  cache.posterior = options.cache_posterior;
-  cache.naming = options.cache_names;
-  cache.skip_check = options.skip_existing;
-  cache.fast_decode = options.pictures.fast_decode;
-  cache.threads = threads;
-  cache.index = &index;
+  LatentCacheOptions cache = latent_cache_options(data, &index);
   cache.rank = rank_from_environment();
   const Vae vae = load_vae_for(options.model_name_or_path, options.mixed_precision, options.device);
   const int exit_code = fill(dataset, cache, vae);

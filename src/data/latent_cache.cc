@@ -175,9 +175,10 @@ LatentCacheReport LatentCache::fill(const LatentEncoder& encoder) {
     if (reasons[i] != kNoEntry) ++report.stale[reasons[i]];
   }
   const EncodingOptions encoding{options_.batch_size, options_.posterior, options_.fast_decode,
-                                 options_.threads};
+                                 options_.threads, options_.to_disk ? options_.index : nullptr};
   const EncodingReport encoded = encode_items(dataset_, missing, encoder, encoding,
                                               [this](EncodedItem item) { keep(std::move(item)); });
+  if (options_.index) options_.index->commit();
   report.encoded = encoded.encoded;
   report.failed = encoded.failed;
   return report;

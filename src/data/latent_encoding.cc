@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "base/thread_pool.h"
+#include "data/headers.h"
 #include "data/item_source.h"
 #include "image/decode.h"
 
@@ -87,7 +88,8 @@ class Pass {
     subset.flip_aug = subset.random_crop = subset.color_aug = false;
     subset.face_crop_aug_range.reset();
     // Hashed before the pixels are read: a picture that changes in between is noticed next time.
-    std::string hash = hash_file(item.image);
+    std::string hash = options_.index ? picture_hash(item.image, item.size, *options_.index)
+                                      : hash_file(item.image);
     return {number, load_pixels({item, subset}, options_.fast_decode), std::move(hash)};
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/image_index.h"
 #include "data/latent_file.h"
 
 namespace sdtune {
@@ -29,6 +30,7 @@ struct EncodingOptions {
   bool posterior = false;  // keep mean and log-variance beside the sample
   bool fast_decode = false;
   int threads = 4;
+  ImageIndex* index = nullptr;  // where hashes of pictures are remembered; may be null
 };
 
 struct EncodedItem {

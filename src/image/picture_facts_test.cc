@@ -6,20 +6,12 @@
 
 #include "base/error.h"
 #include "image/test_pictures.h"
-#include "image/vips_library.h"
+#include "image/test_vips.h"
 
 namespace sdtune {
 namespace {
 
 using vips::VImage;
-
-VImage vips_picture(const Image& image) {
-  start_vips();
-  return VImage::new_from_memory(const_cast<uint8_t*>(image.rgb.data()), image.rgb.size(),
-                                 image.width, image.height, 3, VIPS_FORMAT_UCHAR)
-      .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_sRGB))
-      .copy_memory();
-}
 
 TEST(PictureFacts, PlainPictureOfEachFormat) {
   TestFolder folder;
