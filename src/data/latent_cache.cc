@@ -211,8 +211,15 @@ SampleValues LatentCache::values_of(const Appearance& appearance) const {
   Latents latents;
   SampleValues values;
   if (options_.to_disk) {
-    latents = read_latents(entry.file, recipe, flipped);
-    if (subset.alpha_mask) values.alpha_mask = read_alpha_mask(entry.file, recipe);
+    try {
+      latents = read_latents(entry.file, recipe, flipped);
+      if (subset.alpha_mask) values.alpha_mask = read_alpha_mask(entry.file, recipe);
+    } catch (const Error& error) {
+      throw Error(fmt::format("its latents in {} cannot be used ({}); delete the file, and it is "
+                              "made anew",
+                              entry.file.string(), error.what()),
+                  item.image.string());
+    }
   } else {
     latents = flipped ? entry.kept.flipped : entry.kept.plain;
     values.alpha_mask = entry.kept.alpha_mask;

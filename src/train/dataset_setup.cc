@@ -119,7 +119,7 @@ void validate(const DataOptions& options) {
                      "name their folder, or a --dataset_config");
   }
   if (options.cache.cache_posterior && !options.cache.cache_latents &&
-      !options.cache.cache_latents_to_disk) {
+      !options.cache.cache_latents_to_disk && !uses_found_latents(options)) {
     throw UsageError("there is no cache whose posterior could be kept", "--cache_posterior",
                      "add --cache_latents or --cache_latents_to_disk");
   }
@@ -129,6 +129,10 @@ std::vector<DatasetOptions> dataset_options(const DataOptions& options) {
   const DatasetOptions fallback = fallback_options(options);
   if (!options.dataset_config) return {fallback};
   return read_dataset_config(*options.dataset_config, fallback);
+}
+
+bool uses_found_latents(const DataOptions& options) {
+  return !options.buckets.resolution && !options.dataset_config;
 }
 
 int loader_threads(const DataOptions& options) {

@@ -17,6 +17,10 @@ void validate(const DataOptions& options);
 // read_dataset_config().
 std::vector<DatasetOptions> dataset_options(const DataOptions& options);
 
+// Whether latents that lie beside the pictures are used without being asked for: where the metadata
+// alone says the sizes, as `prepare` leaves it.
+bool uses_found_latents(const DataOptions& options);
+
 // Threads that read pictures: as asked, but no more than the machine has.
 int loader_threads(const DataOptions& options);
 

@@ -165,9 +165,8 @@ int Trainer::prepare_latents() {
   };
   LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index.get());
   // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
-  const bool wants_found = !options_.dataset.buckets.resolution && !options_.dataset.dataset_config;
   if (!flags.cache_latents && !flags.cache_latents_to_disk) {
-    if (!wants_found || augments_pixels(data_.dataset)) return 0;
+    if (!uses_found_latents(options_.dataset) || augments_pixels(data_.dataset)) return 0;
     cache.to_disk = true;
   }
   const LatentEncoder encoder = latent_encoder(*trainee_.vae, *trainee_.source, trainee_.device);

@@ -177,18 +177,16 @@ def assert_close(found, expected):
     assert float((torch.from_numpy(found) - expected).abs().max()) <= bound
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_latents_are_diffusers(prepared, vae, name, mirrored, layout):
+def test_latents_are_diffusers(prepared, vae, name, mirrored):
+    """Diffusers with its default layout: with channels last its group norm is off by up to 6e-5 itself."""
     _, resized, bucket = PICTURES[name]
     arrays = arrays_of(prepared, name)
     ending = "_flipped" if mirrored else ""
     pixels = expected_pixels(prepared / name, resized, bucket)
     with torch.no_grad():
-        vae.to(memory_format=layout)
-        own = (pixels.flip(-1) if mirrored else pixels).contiguous(memory_format=layout)
-        posterior = vae.encode(own).latent_dist
+        posterior = vae.encode(pixels.flip(-1) if mirrored else pixels).latent_dist
     assert_close(arrays["latents_mean" + ending], posterior.mean[0])
     logvar = torch.from_numpy(arrays["latents_logvar" + ending]).clamp(-30, 20)
     assert_close(logvar.numpy(), posterior.logvar[0])
