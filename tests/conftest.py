@@ -1,31 +1,17 @@
-"""What all Python tests share: where the programs are, a small model, pictures, and running sdtune."""
+"""What all Python tests share: the program, a small model, pictures. Functions to import stand in running.py."""
 
-import json
-import os
 import pathlib
-import signal
-import subprocess
 import sys
-import time
 
-import numpy
 import pytest
-from PIL import Image
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-BUILD = pathlib.Path(os.environ.get("SDTUNE_BUILD", ROOT / "build/release"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from running import draw_pictures, run_sdtune  # noqa: E402
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "large: whole-size models or long series; part of `make test-full` alone")
-
-
-def run_sdtune(*args, timeout=600, **kwargs):
-    """Runs the program to its end; returns the finished process with text in stdout and stderr."""
-    return subprocess.run(
-        [str(BUILD / "sdtune"), *map(str, args)], capture_output=True, text=True, timeout=timeout, **kwargs
-    )
 
 
 @pytest.fixture(scope="session")
@@ -51,65 +37,6 @@ def small_models(tmp_path_factory):
     return get
 
 
-def draw_pictures(folder, count=6, sizes=((64, 64), (96, 64), (64, 128))):
-    """Random pictures with .caption and .txt files beside them."""
-    folder.mkdir(parents=True)
-    generator = numpy.random.default_rng(0)
-    for i in range(count):
-        width, height = sizes[i % len(sizes)]
-        small = generator.integers(0, 255, (4, 4, 3), dtype=numpy.uint8)
-        Image.fromarray(small).resize((width, height), Image.BICUBIC).save(folder / f"{i:02}.png")
-        (folder / f"{i:02}.caption").write_text(f"a picture with number {i}\n")
-        (folder / f"{i:02}.txt").write_text(f"tag{i}, other tag\n")
-    return folder
-
-
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     return draw_pictures(tmp_path_factory.mktemp("data") / "pictures")
-
-
-def train_args(model, data, output, *more):
-    """The options of a run that takes a second a step at most; `more` comes last and wins."""
-    return [
-        "train",
-        f"--pretrained_model_name_or_path={model}",
-        f"--train_data_dir={data}",
-        f"--output_dir={output}",
-        "--output_name=mine",
-        "--resolution=64",
-        "--enable_bucket",
-        "--min_bucket_reso=64",
-        "--max_bucket_reso=128",
-        "--train_batch_size=1",
-        "--learning_rate=1e-4",
-        "--max_train_steps=4",
-        "--seed=7",
-        "--device=cpu",
-        "--save_model_as=safetensors",
-        *more,
-    ]
-
-
-def read_events(output, name="mine"):
-    lines = (output / f"{name}-run" / "events.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def start_sdtune(*args):
-    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(output, step, process, name="mine", timeout=120):
-    """Returns when the run has recorded this step, or has ended."""
-    deadline = time.monotonic() + timeout
-    events = output / f"{name}-run" / "events.jsonl"
-    while time.monotonic() < deadline and process.poll() is None:
-        if events.exists() and f'"step":{step},' in events.read_text().split('"event":"start"')[-1]:
-            return
-        time.sleep(0.01)
-
-
-def kill(process):
-    process.send_signal(signal.SIGKILL)
-    process.wait()

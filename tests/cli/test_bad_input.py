@@ -4,7 +4,7 @@ import json
 import pathlib
 
 import pytest
-from conftest import draw_pictures, read_events, train_args
+from running import draw_pictures, read_events, train_args
 
 
 def failed(result, code, *words):

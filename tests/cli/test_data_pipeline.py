@@ -5,7 +5,7 @@ import math
 import pathlib
 
 import pytest
-from conftest import draw_pictures, read_events, train_args
+from running import draw_pictures, read_events, train_args
 from picture_sets import make_picture_set, picture
 from PIL import Image
 from safetensors.numpy import load_file

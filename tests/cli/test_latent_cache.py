@@ -9,7 +9,7 @@ import time
 
 import numpy
 import pytest
-from conftest import draw_pictures, kill, start_sdtune, train_args
+from running import draw_pictures, kill, start_sdtune, train_args
 from parity.small_models import make_small_pipeline
 from picture_sets import picture
 from safetensors.numpy import load_file

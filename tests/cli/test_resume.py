@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from conftest import kill, read_events, start_sdtune, train_args, wait_for_step
+from running import kill, read_events, start_sdtune, train_args, wait_for_step
 
 
 def with_kills(args, output, steps, at):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import read_events, train_args
+from running import read_events, train_args
 from safetensors import safe_open
 
 

@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from conftest import ROOT, draw_pictures, read_events, train_args
+from running import ROOT, draw_pictures, read_events, train_args
 
 pytestmark = pytest.mark.large
 LIMIT_BYTES = 18e9

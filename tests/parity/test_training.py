@@ -4,7 +4,7 @@ import diffusers
 import pytest
 import torch
 import transformers
-from conftest import train_args
+from running import train_args
 from safetensors.torch import load_file
 
 STEPS = 10
