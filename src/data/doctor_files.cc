@@ -79,6 +79,7 @@ std::vector<size_t> readable_files(const std::vector<CheckedPicture>& pictures) 
 std::vector<fs::path> paths_of(const std::vector<size_t>& files,
                                const std::vector<CheckedPicture>& pictures) {
   std::vector<fs::path> paths;
+  paths.reserve(files.size());
   for (const size_t file : files) paths.push_back(pictures[file].sample.image);
   return paths;
 }
