@@ -59,16 +59,14 @@ struct PrepareOptions {
     v("bucket_no_upscale", bucket_no_upscale,
       "Never enlarge a picture: buckets follow the pictures' own sizes.");
     v("mixed_precision", mixed_precision, "Type that the VAE computes in.",
-      EnumNames<MixedPrecision>{{"no", MixedPrecision::kNo},
-                                {"fp16", MixedPrecision::kFp16},
-                                {"bf16", MixedPrecision::kBf16}});
+      mixed_precision_names());
     v("full_path", full_path, "Keys of the metadata are paths instead of names.");
     v("recursive", recursive, "Pictures of sub-folders too.");
     v("cache_posterior", cache_posterior,
       "Keep mean and variance too, to draw latents anew at each appearance.");
     v("cache_names", cache_names,
       "Names of the files: NAME_0512x0768_sd.npz, or NAME.npz as earlier tools wrote them.",
-      EnumNames<LatentNaming>{{"sized", LatentNaming::kSized}, {"stem", LatentNaming::kStem}});
+      latent_naming_names());
     v("skip_existing", skip_existing,
       "Take files that are there as they are, without a look at what they were made from.");
     v("debug", debug, "Print each picture's bucket.");
@@ -94,9 +92,7 @@ struct CacheLatentsOptions {
     dataset.visit(v);
     v.group("Computing");
     v("mixed_precision", mixed_precision, "Type that the VAE computes in.",
-      EnumNames<MixedPrecision>{{"no", MixedPrecision::kNo},
-                                {"fp16", MixedPrecision::kFp16},
-                                {"bf16", MixedPrecision::kBf16}});
+      mixed_precision_names());
     v("no_half_vae", no_half_vae, "The VAE computes in fp32 in any case.");
     v("skip_existing", skip_existing, "Accepted: what is there and fits is kept.");
     v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});

@@ -1,20 +1,11 @@
-// A loop over pictures on threads, for the doctor: chunks, a progress line, the first exception.
+// The doctor's loop over pictures: it can be stopped.
 #pragma once
 
-#include <cstddef>
-#include <functional>
-#include <string>
+#include "data/picture_work.h"
 
 namespace sdtune {
 
-struct WorkOptions {
-  std::string label;  // of the progress line
-  int threads = 4;
-  size_t chunk = 64;  // pictures in a task
-};
-
-// Calls work(i) for each i below `count`, on several threads at once. Ends early on a stop signal
-// with an Error. Throws what `work` throws.
+// for_each_picture() that ends early on a stop signal, with an Error.
 void work_through(size_t count, const WorkOptions& options,
                   const std::function<void(size_t)>& work);
 

@@ -1,20 +1,14 @@
 #include "data/headers.h"
 
-#include <algorithm>
-#include <future>
-
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/progress.h"
-#include "base/thread_pool.h"
+#include "data/picture_work.h"
 #include "image/decode.h"
 
 namespace sdtune {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kHeadersPerTask = 64;
 
 fs::path key_of(const fs::path& picture) { return fs::absolute(picture).lexically_normal(); }
 
@@ -38,23 +32,8 @@ Header read_header(const fs::path& picture, ImageIndex& index) {
 std::vector<Header> read_headers(const std::vector<fs::path>& pictures, int threads,
                                  ImageIndex& index) {
   std::vector<Header> headers(pictures.size());
-  {
-    ThreadPool pool(threads, end_image_thread);
-    std::vector<std::future<void>> tasks;
-    for (size_t begin = 0; begin < pictures.size(); begin += kHeadersPerTask) {
-      tasks.push_back(pool.submit([&, begin] {
-        const size_t end = std::min(begin + kHeadersPerTask, pictures.size());
-        for (size_t i = begin; i < end; ++i) headers[i] = read_header(pictures[i], index);
-      }));
-    }
-    Progress progress({.label = "reading headers",
-                       .total = static_cast<int64_t>(pictures.size()),
-                       .unit = "img"});
-    for (size_t i = 0; i < tasks.size(); ++i) {
-      tasks[i].get();
-      progress.update(static_cast<int64_t>(std::min(pictures.size(), (i + 1) * kHeadersPerTask)));
-    }
-  }
+  for_each_picture(pictures.size(), {.label = "reading headers", .threads = threads},
+                   [&](size_t i) { headers[i] = read_header(pictures[i], index); });
   index.commit();
   return headers;
 }

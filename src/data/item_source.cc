@@ -104,4 +104,9 @@ SampleValues load_pixels(const Appearance& appearance, bool fast_decode) {
   return values;
 }
 
+ItemSource pixel_source(bool fast_decode) {
+  return
+      [fast_decode](const Appearance& appearance) { return load_pixels(appearance, fast_decode); };
+}
+
 }  // namespace sdtune

@@ -44,5 +44,6 @@ AugmentDraws augment_draws(const Appearance& appearance);
 // decode_image does. With `fast_decode` large pictures are shrunk while they are decoded: faster,
 // and not the same bits.
 SampleValues load_pixels(const Appearance& appearance, bool fast_decode = false);
+ItemSource pixel_source(bool fast_decode);
 
 }  // namespace sdtune

@@ -1,21 +1,18 @@
 #include "data/latent_cache.h"
 
 #include <algorithm>
-#include <future>
 #include <tuple>
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "base/progress.h"
-#include "base/thread_pool.h"
 #include "data/headers.h"
+#include "data/picture_work.h"
 
 namespace sdtune {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kItemsPerTask = 16;
 constexpr const char* kNoEntry = "not made yet";
 
 void check_augmentations(const Dataset& dataset) {
@@ -134,21 +131,11 @@ std::vector<std::string> LatentCache::check_all() {
   ImageIndex none{std::filesystem::path()};
   ImageIndex& index = options_.index ? *options_.index : none;
   std::vector<std::string> reasons(entries_.size());
-  ThreadPool pool(options_.threads);
-  std::vector<std::future<void>> tasks;
-  for (size_t begin = 0; begin < entries_.size(); begin += kItemsPerTask) {
-    tasks.push_back(pool.submit([this, begin, &index, &reasons] {
-      for (size_t i = begin; i < std::min(begin + kItemsPerTask, entries_.size()); ++i) {
-        if (is_mine(i)) reasons[i] = check(i, index);
-      }
-    }));
-  }
-  Progress progress(
-      {.label = "checking latents", .total = static_cast<int64_t>(entries_.size()), .unit = "img"});
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    tasks[i].get();
-    progress.update(static_cast<int64_t>(std::min(entries_.size(), (i + 1) * kItemsPerTask)));
-  }
+  for_each_picture(entries_.size(),
+                   {.label = "checking latents", .threads = options_.threads, .chunk = 16},
+                   [&](size_t i) {
+                     if (is_mine(i)) reasons[i] = check(i, index);
+                   });
   index.commit();
   return reasons;
 }

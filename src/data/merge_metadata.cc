@@ -9,60 +9,13 @@
 #include "base/progress.h"
 #include "data/picture_tree.h"
 #include "formats/utf8.h"
+#include "text/white_space.h"
 
 namespace sdtune {
 namespace {
 
 constexpr uint64_t kMaxTextBytes = 1 << 20;
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
-// What Python's str.strip() takes for space, in UTF-8.
-constexpr std::string_view kSpaces[] = {" ",
-                                        "\t",
-                                        "\n",
-                                        "\r",
-                                        "\v",
-                                        "\f",
-                                        "\x1c",
-                                        "\x1d",
-                                        "\x1e",
-                                        "\x1f",
-                                        "\xc2\x85",
-                                        "\xc2\xa0",
-                                        "\xe1\x9a\x80",
-                                        "\xe2\x80\x80",
-                                        "\xe2\x80\x81",
-                                        "\xe2\x80\x82",
-                                        "\xe2\x80\x83",
-                                        "\xe2\x80\x84",
-                                        "\xe2\x80\x85",
-                                        "\xe2\x80\x86",
-                                        "\xe2\x80\x87",
-                                        "\xe2\x80\x88",
-                                        "\xe2\x80\x89",
-                                        "\xe2\x80\x8a",
-                                        "\xe2\x80\xa8",
-                                        "\xe2\x80\xa9",
-                                        "\xe2\x80\xaf",
-                                        "\xe2\x81\x9f",
-                                        "\xe3\x80\x80"};
-
-std::string_view trimmed(std::string_view text) {
-  for (bool again = true; again;) {
-    again = false;
-    for (const std::string_view space : kSpaces) {
-      if (text.starts_with(space)) {
-        text.remove_prefix(space.size());
-        again = true;
-      }
-      if (text.ends_with(space)) {
-        text.remove_suffix(space.size());
-        again = true;
-      }
-    }
-  }
-  return text;
-}
 
 // "\r\n" and "\r" as "\n", as Python reads text files.
 std::string with_plain_newlines(std::string_view text) {
@@ -80,7 +33,7 @@ std::string read_text(const fs::path& file) {
   std::string_view text = bytes;
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (!is_utf8(text)) throw Error("the text is not UTF-8", file.string());
-  return std::string(trimmed(with_plain_newlines(text)));
+  return std::string(strip(with_plain_newlines(text)));
 }
 
 // The path as Python's pathlib spells it: without "." parts and doubled or closing slashes.

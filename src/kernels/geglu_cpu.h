@@ -5,15 +5,9 @@
 
 #include <cstdint>
 
-namespace sdtune {
+#include "kernels/cpu_loops.h"
 
-// Storage types of 16 bits; the values are only ever touched as fp32.
-struct BFloat16Bits {
-  uint16_t bits;
-};
-struct HalfBits {
-  uint16_t bits;
-};
+namespace sdtune {
 
 // x: [rows, 2·d]; out: [rows, d]. All rows are dense.
 void geglu_forward_cpu(const float* x, float* out, int64_t rows, int64_t d);

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/group_norm.h"
+
 namespace sdtune {
 namespace {
 
@@ -52,14 +54,25 @@ void GroupNorm::visit(ParameterVisitor& v) {
   v("bias", bias);
 }
 
-at::Tensor GroupNorm::forward(const at::Tensor& x) const {
+namespace {
+
+at::Tensor group_norm(const GroupNorm& layer, const at::Tensor& x, bool silu) {
+  const at::Tensor weight = as_type_of(x, layer.weight);
+  const at::Tensor bias = as_type_of(x, layer.bias);
+  const GroupNormCall call{x, layer.groups, weight, bias, layer.eps, silu};
+  if (takes_group_norm(call)) return group_norm_channels_last(call);
   // On the CPU torch's kernel for channels last loses a digit: 1e-5 to 6e-5 in a VAE's latents,
   // where the contiguous one gives 6e-6 (torch 2.11, against fp64).
   const at::Tensor input = x.device().is_cpu() ? x.contiguous() : x;
-  return at::group_norm(input, groups, as_type_of(x, weight), as_type_of(x, bias), eps);
+  const at::Tensor out = at::group_norm(input, layer.groups, weight, bias, layer.eps);
+  return silu ? at::silu(out) : out;
 }
 
-at::Tensor GroupNorm::forward_silu(const at::Tensor& x) const { return at::silu(forward(x)); }
+}  // namespace
+
+at::Tensor GroupNorm::forward(const at::Tensor& x) const { return group_norm(*this, x, false); }
+
+at::Tensor GroupNorm::forward_silu(const at::Tensor& x) const { return group_norm(*this, x, true); }
 
 LayerNorm::LayerNorm(int64_t channels, double epsilon)
     : eps(epsilon), weight(unloaded({channels})), bias(unloaded({channels})) {}

@@ -23,7 +23,7 @@ TEST(AdamW, FollowsThePaperOverThreeSteps) {
   for (int t = 1; t <= 3; ++t) {
     const float g[2] = {0.3f * static_cast<float>(t), -0.1f};
     set_gradient(p, {g[0], g[1]});
-    optimizer.step(0.5);
+    optimizer.step({.lr_factor = 0.5});
     for (int i = 0; i < 2; ++i) {
       m[i] = 0.8 * m[i] + 0.2 * g[i];
       v[i] = 0.9 * v[i] + 0.1 * g[i] * g[i];
@@ -39,7 +39,7 @@ TEST(AdamW, LeavesParametersWithoutGradientAlone) {
   at::Tensor used = parameter({1.0f}), unused = parameter({1.0f});
   AdamW optimizer({{{{"used", used}, {"unused", unused}}, 0.1}}, {});
   set_gradient(used, {1.0f});
-  optimizer.step(1);
+  optimizer.step({});
   EXPECT_LT(used.item<float>(), 1.0f);
   EXPECT_EQ(unused.item<float>(), 1.0f);
 }
@@ -48,15 +48,15 @@ TEST(AdamW, StateMovedToAnotherOptimizerContinuesBitForBit) {
   at::Tensor a = parameter({1.0f, 2.0f}), b = parameter({1.0f, 2.0f});
   AdamW first({{{{"p", a}}, 0.01}}, {}), second({{{{"p", b}}, 0.01}}, {});
   set_gradient(a, {0.5f, -0.25f});
-  first.step(1);
+  first.step({});
   b.detach().copy_(a.detach());
   std::vector<at::Tensor> saved;
   first.visit_state([&](const std::string&, at::Tensor& s) { saved.push_back(s.clone()); });
   size_t i = 0;
   second.visit_state([&](const std::string&, at::Tensor& s) { s.copy_(saved[i++]); });
   for (at::Tensor* p : {&a, &b}) set_gradient(*p, {0.1f, 0.2f});
-  first.step(1);
-  second.step(1);
+  first.step({});
+  second.step({});
   EXPECT_TRUE(a.equal(b));
 }
 

@@ -127,6 +127,10 @@ struct PictureFlags {
   }
 };
 
+inline EnumNames<LatentNaming> latent_naming_names() {
+  return {{"sized", LatentNaming::kSized}, {"stem", LatentNaming::kStem}};
+}
+
 struct CacheFlags {
   bool cache_latents = false;
   bool cache_latents_to_disk = false;
@@ -149,7 +153,7 @@ struct CacheFlags {
     v("skip_cache_check", skip_cache_check, "Take files that are there as they are.");
     v("cache_names", cache_names,
       "Names of the files: NAME_0512x0768_sd.npz, or NAME.npz as earlier tools wrote them.",
-      EnumNames<LatentNaming>{{"sized", LatentNaming::kSized}, {"stem", LatentNaming::kStem}});
+      latent_naming_names());
     v("read_sdxl_npz", read_sdxl_npz,
       "Use NAME_…_sdxl.npz too, which sd-scripts 0.10 wrote for every model. They do not say whose "
       "they are: leave it off where SDXL was trained on the same folder.");

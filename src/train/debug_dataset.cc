@@ -30,13 +30,12 @@ int debug_dataset(const TrainOptions& options) {
   LatentCacheOptions cache_options = latent_cache_options(options.dataset, data.index.get());
   cache_options.skip_check = true;  // there is no VAE to compare with
   std::unique_ptr<LatentCache> cache;
-  const bool fast_decode = options.dataset.pictures.fast_decode;
   LoaderOptions loader_options{
       .seed = static_cast<uint64_t>(options.run.seed.value_or(0)),
       .threads = loader_threads(options.dataset),
       .gradient_accumulation_steps = options.run.gradient_accumulation_steps,
       .total_steps = options.run.max_train_steps,
-      .source = [fast_decode](const Appearance& a) { return load_pixels(a, fast_decode); }};
+      .source = pixel_source(options.dataset.pictures.fast_decode)};
   if (options.dataset.cache.cache_latents_to_disk) {
     cache = std::make_unique<LatentCache>(data.dataset, cache_options);
     if (cache->is_complete("")) {

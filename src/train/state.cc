@@ -24,7 +24,7 @@ constexpr int kVersion = 1;
 constexpr const char* kDamaged =
     "resume from an older state, or with --resume=auto, which takes the newest whole one";
 
-NamedTensors optimizer_tensors(AdamW& optimizer) {
+NamedTensors optimizer_tensors(Optimizer& optimizer) {
   NamedTensors all;
   optimizer.visit_state([&](const std::string& name, at::Tensor& t) { all.emplace_back(name, t); });
   return all;

@@ -4,7 +4,7 @@
 //
 //   train_state.json        position, seed, scaler, what the run was made with
 //   unet.safetensors        trained weights; text_encoder.safetensors when it is trained
-//   optimizer.safetensors   AdamW's moments and step counts
+//   optimizer.safetensors   the optimizer's state tensors by name
 //   manifest.json           size and XXH3-128 of each of the above, written last
 #pragma once
 
@@ -14,7 +14,7 @@
 #include <string>
 
 #include "models/parameters.h"
-#include "optim/adamw.h"
+#include "optim/optimizer.h"
 
 namespace sdtune {
 
@@ -43,7 +43,7 @@ struct RunState {
 struct TrainedTensors {
   NamedTensors unet;
   NamedTensors text_encoder;  // empty when it is frozen
-  AdamW* optimizer = nullptr;
+  Optimizer* optimizer = nullptr;
 };
 
 // Error when the disk is too small or fails; `folder` is then as it was before.

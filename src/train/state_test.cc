@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/files.h"
 
+#include "optim/adamw.h"
+
 namespace sdtune {
 namespace {
 
@@ -42,7 +44,7 @@ class StateTest : public testing::Test {
 
 TEST_F(StateTest, ComesBackWhole) {
   weight_.mutable_grad() = at::ones({2, 3});
-  optimizer_.step(1);
+  optimizer_.step({});
   save("a-state", 5);
   const RunState state = read_state(folder_ / "a-state");
   EXPECT_EQ(state.position, (Position{5, 1, 2}));
@@ -56,8 +58,8 @@ TEST_F(StateTest, ComesBackWhole) {
   load_state_tensors(folder_ / "a-state", {{{"w", other}}, {}, &other_optimizer});
   EXPECT_TRUE(other.equal(weight_));
   for (at::Tensor* p : {&weight_, &other}) p->mutable_grad() = at::full({2, 3}, 0.5f);
-  optimizer_.step(1);
-  other_optimizer.step(1);
+  optimizer_.step({});
+  other_optimizer.step({});
   EXPECT_TRUE(other.equal(weight_));
 }
 

@@ -16,6 +16,12 @@ namespace sdtune {
 
 enum class MixedPrecision { kNo, kFp16, kBf16 };
 
+inline EnumNames<MixedPrecision> mixed_precision_names() {
+  return {{"no", MixedPrecision::kNo},
+          {"fp16", MixedPrecision::kFp16},
+          {"bf16", MixedPrecision::kBf16}};
+}
+
 struct ModelOptions {
   std::filesystem::path pretrained_model_name_or_path;
   bool v2 = false;
@@ -63,10 +69,7 @@ struct RunOptions {
       "Keep only the inputs of blocks and compute them again in the backward pass: less memory, "
       "more time.");
     v("mixed_precision", mixed_precision,
-      "Type of the arithmetic; weights and optimizer stay fp32.",
-      EnumNames<MixedPrecision>{{"no", MixedPrecision::kNo},
-                                {"fp16", MixedPrecision::kFp16},
-                                {"bf16", MixedPrecision::kBf16}});
+      "Type of the arithmetic; weights and optimizer stay fp32.", mixed_precision_names());
     v("train_text_encoder", train_text_encoder, "Train the text encoder too.");
     v("clip_skip", clip_skip,
       "Take the text encoder's state this many layers from its end; 0 or 1 is the last.",

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "optim/adamw.h"
 #include "train/latent_encoder.h"
 
 namespace sdtune {
@@ -61,15 +62,16 @@ AdamWOptions adamw_options(const std::vector<std::string>& arguments) {
   return options;
 }
 
-AdamW make_optimizer(const TrainOptions& options, UNet2DConditionModel& unet,
-                     ClipTextModel& text_encoder) {
+std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, UNet2DConditionModel& unet,
+                                          ClipTextModel& text_encoder) {
   const double rate = options.optimizer.learning_rate;
   std::vector<ParameterGroup> groups = {group_of(unet, "unet.", rate)};
   if (options.run.train_text_encoder) {
     groups.push_back(
         group_of(text_encoder, "text_encoder.", options.optimizer.learning_rate_te.value_or(rate)));
   }
-  return AdamW(std::move(groups), adamw_options(options.optimizer.optimizer_args));
+  return std::make_unique<AdamW>(std::move(groups),
+                                 adamw_options(options.optimizer.optimizer_args));
 }
 
 }  // namespace
@@ -97,7 +99,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   unet.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
-  AdamW optimizer = make_optimizer(options, unet, text_encoder);
+  std::unique_ptr<Optimizer> optimizer = make_optimizer(options, unet, text_encoder);
   return {source,
           device,
           precision,

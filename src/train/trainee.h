@@ -11,8 +11,8 @@
 
 #include "diffusion/noise_schedule.h"
 #include "models/stable_diffusion.h"
-#include "optim/adamw.h"
 #include "optim/grad_scaler.h"
+#include "optim/optimizer.h"
 #include "text/clip_tokenizer.h"
 #include "train/precision.h"
 #include "train/text_states.h"
@@ -28,7 +28,7 @@ struct Trainee {
   std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
   ClipTextModel text_encoder;        // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;
-  AdamW optimizer;
+  std::unique_ptr<Optimizer> optimizer;
   std::optional<GradScaler> scaler;
   NoiseSchedule noise_schedule;
   ClipTokenizer tokenizer;

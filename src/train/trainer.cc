@@ -159,10 +159,7 @@ int Trainer::run() {
 // Where batches come from: pictures, or latents that were kept. Returns the signal that stopped it.
 int Trainer::prepare_latents() {
   const CacheFlags& flags = options_.dataset.cache;
-  const bool fast_decode = options_.dataset.pictures.fast_decode;
-  source_ = [fast_decode](const Appearance& appearance) {
-    return load_pixels(appearance, fast_decode);
-  };
+  source_ = pixel_source(options_.dataset.pictures.fast_decode);
   LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index.get());
   // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
   if (!flags.cache_latents && !flags.cache_latents_to_disk) {
@@ -302,7 +299,7 @@ RunState Trainer::run_state() const {
 }
 
 TrainedTensors Trainer::trained_tensors() {
-  TrainedTensors tensors{named_parameters(trainee_.unet), {}, &trainee_.optimizer};
+  TrainedTensors tensors{named_parameters(trainee_.unet), {}, trainee_.optimizer.get()};
   if (trainee_.trains_text_encoder) tensors.text_encoder = named_parameters(trainee_.text_encoder);
   return tensors;
 }

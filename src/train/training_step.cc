@@ -106,12 +106,12 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   }
   if (result.images == 0) return result;
 
-  const std::vector<at::Tensor> gradients = trainee.optimizer.gradients();
+  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
   const bool finite = !trainee.scaler || trainee.scaler->unscale(gradients);
   const at::Tensor norm = clip_gradients(gradients, max_grad_norm);
-  if (finite) trainee.optimizer.step(place.lr_factor);
+  if (finite) trainee.optimizer->step({place.lr_factor, place.seed, place.step});
   if (trainee.scaler) trainee.scaler->update();
-  trainee.optimizer.zero_grad();
+  trainee.optimizer->zero_grad();
 
   result.updated = finite;
   result.loss = (loss_sum / counted).item<double>();
@@ -121,7 +121,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     trace.keep("loss", 0, loss_sum / counted);
     trace.keep("grad_norm", 0, norm);
     trace.keep("lr", 0,
-               at::scalar_tensor(trainee.optimizer.groups()[0].learning_rate * place.lr_factor,
+               at::scalar_tensor(trainee.optimizer->groups()[0].learning_rate * place.lr_factor,
                                  at::kFloat));
     trace.write(place.step + 1);
   }

@@ -1,0 +1,87 @@
+// What the CPU's loops share: vector widths, storage types of 16 bits, and arithmetic that GCC
+// turns into vectors. It never includes torch. Only the *_cpu files and what calls them include it.
+#pragma once
+
+#include <cstdint>
+
+// A function marked so is compiled once for each vector width and chosen when the program is
+// loaded. What it calls must be inlined into it, or it would be compiled for the narrowest one
+// only.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#define SDTUNE_EACH_WIDTH \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define SDTUNE_EACH_WIDTH
+#endif
+#define SDTUNE_INLINE inline __attribute__((always_inline))
+
+namespace sdtune {
+
+// Storage types of 16 bits; the values are only ever touched as fp32.
+struct BFloat16Bits {
+  uint16_t bits;
+};
+struct HalfBits {
+  uint16_t bits;
+};
+
+template <class To, class From>
+SDTUNE_INLINE To bits_as(From value) {
+  static_assert(sizeof(To) == sizeof(From));
+  To result;
+  __builtin_memcpy(&result, &value, sizeof(result));
+  return result;
+}
+
+SDTUNE_INLINE float load(float value) { return value; }
+SDTUNE_INLINE void store(float value, float& out) { out = value; }
+
+SDTUNE_INLINE float load(BFloat16Bits value) {
+  return bits_as<float>(static_cast<uint32_t>(value.bits) << 16);
+}
+
+SDTUNE_INLINE void store(float value, BFloat16Bits& out) {
+  const uint32_t bits = bits_as<uint32_t>(value);
+  const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;  // to nearest, ties to even
+  out.bits = static_cast<uint16_t>(value != value ? 0x7FC0 : rounded);
+}
+
+SDTUNE_INLINE float load(HalfBits value) {
+  const uint32_t magnitude = static_cast<uint32_t>(value.bits & 0x7FFF) << 13;
+  // The exponent's bias differs by 112; the multiplication also makes subnormal halves normal.
+  const float scaled = bits_as<float>(magnitude) * 0x1p112F;
+  const uint32_t infinite = magnitude >= 0x0F800000 ? 0x7F800000 : 0;
+  const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000) << 16;
+  return bits_as<float>(bits_as<uint32_t>(scaled) | infinite | sign);
+}
+
+SDTUNE_INLINE void store(float value, HalfBits& out) {
+  const uint32_t bits = bits_as<uint32_t>(value);
+  const uint32_t sign = (bits >> 16) & 0x8000;
+  const uint32_t magnitude = bits & 0x7FFFFFFF;
+  // Below 2^-14 the half is subnormal: adding 0.5 makes the addition round at the half's last bit.
+  const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(magnitude) + 0.5F) - 0x3F000000;
+  const uint32_t normal = (magnitude + 0xFFF + ((magnitude >> 13) & 1) - 0x38000000) >> 13;
+  uint32_t half = magnitude < 0x38800000 ? subnormal : normal;
+  half = magnitude >= 0x477FF000 ? 0x7C00 : half;  // 65520 and above round to infinity
+  half = magnitude > 0x7F800000 ? 0x7E00 : half;
+  out.bits = static_cast<uint16_t>(half | sign);
+}
+
+// e^y for y <= 0, held at the smallest normal floats below -87.3. Relative error under 2e-7.
+SDTUNE_INLINE float exp_of_negative(float y) {
+  y = y < -87.3F ? -87.3F : y;
+  constexpr float kRounder = 0x1.8p23F;  // adding and taking it away rounds to an integer
+  const float n = (y * 1.44269504F + kRounder) - kRounder;
+  const float r = (y - n * 0.693359375F) + n * 2.12194440e-4F;  // y - n·ln 2, in two parts
+  float p = 1.9875691e-4F;                                      // Cephes' expf
+  p = p * r + 1.3981999e-3F;
+  p = p * r + 8.3334519e-3F;
+  p = p * r + 4.1665796e-2F;
+  p = p * r + 1.6666665e-1F;
+  p = p * r + 5.0000001e-1F;
+  p = p * r * r + r + 1.0F;
+  return p * bits_as<float>(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
+}
+
+}  // namespace sdtune

@@ -1,0 +1,45 @@
+#include "optim/optimizer.h"
+
+#include "base/error.h"
+
+namespace sdtune {
+
+void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
+  throw Error("this optimizer needs all gradients at once");
+}
+
+void Optimizer::zero_grad() {
+  for (ParameterGroup& group : groups_) {
+    for (NamedParameter& parameter : group.parameters) parameter.tensor.mutable_grad().reset();
+  }
+}
+
+std::vector<at::Tensor> Optimizer::gradients() const {
+  std::vector<at::Tensor> all;
+  for (const ParameterGroup& group : groups_) {
+    for (const NamedParameter& parameter : group.parameters) {
+      if (parameter.tensor.grad().defined()) all.push_back(parameter.tensor.grad());
+    }
+  }
+  return all;
+}
+
+void TensorOptimizer::step(const UpdateMoment& moment) {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      if (groups_[g].parameters[i].tensor.grad().defined()) update_tensor(g, i, moment);
+    }
+  }
+}
+
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm) {
+  const at::NoGradGuard no_grad;
+  if (gradients.empty()) return at::zeros({}, at::kFloat);
+  std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2);
+  for (at::Tensor& norm : norms) norm = norm.to(at::kFloat);
+  at::Tensor total = at::linalg_vector_norm(at::stack(norms));
+  if (max_norm > 0) at::_foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp_max(1));
+  return total;
+}
+
+}  // namespace sdtune

@@ -1,0 +1,74 @@
+// What every optimizer is to the trainer: groups of parameters, one update for each step, and a
+// state that is saved by name. Gradients are read from the parameters themselves.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace sdtune {
+
+struct NamedParameter {
+  std::string name;
+  at::Tensor tensor;  // requires grad
+};
+
+struct ParameterGroup {
+  std::vector<NamedParameter> parameters;
+  double learning_rate = 0;  // before the schedule's factor
+};
+
+// The step that an update belongs to.
+struct UpdateMoment {
+  double lr_factor = 1;  // the schedule's
+  uint64_t seed = 0;     // of the run: draws of an update are functions of (seed, step, tensor)
+  int64_t step = 0;      // optimizer steps done before
+};
+
+class Optimizer {
+ public:
+  using StateVisitor = std::function<void(const std::string& name, at::Tensor& state)>;
+
+  explicit Optimizer(std::vector<ParameterGroup> groups) : groups_(std::move(groups)) {}
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // One update of every parameter that has a gradient. Where gradients were scaled for fp16 the
+  // caller has unscaled them.
+  virtual void step(const UpdateMoment& moment) = 0;
+
+  // Whether a parameter's update needs nothing but its own gradient, so that update_tensor() may
+  // follow each gradient in the backward pass.
+  virtual bool updates_tensor_by_tensor() const { return false; }
+  virtual void update_tensor(size_t group, size_t index, const UpdateMoment& moment);
+
+  // Visits the state tensors by name, "<parameter>.exp_avg" and so on, making those that are not
+  // there yet: for saving, and for filling when a run resumes.
+  virtual void visit_state(const StateVisitor& visitor) = 0;
+
+  void zero_grad();  // gradients are freed
+  const std::vector<ParameterGroup>& groups() const { return groups_; }
+  std::vector<at::Tensor> gradients() const;  // the defined ones
+
+ protected:
+  std::vector<ParameterGroup> groups_;
+};
+
+// An optimizer whose rule sees one parameter at a time.
+class TensorOptimizer : public Optimizer {
+ public:
+  using Optimizer::Optimizer;
+  void step(const UpdateMoment& moment) override;
+  bool updates_tensor_by_tensor() const final { return true; }
+};
+
+// Scales the gradients so that their joint L2 norm is at most max_norm (torch's clip_grad_norm_,
+// same epsilon). Returns the norm before, fp32, on the gradients' device; no host sync. max_norm 0
+// only measures.
+at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm);
+
+}  // namespace sdtune
