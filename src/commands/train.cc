@@ -9,6 +9,7 @@
 #include "commands/device.h"
 #include "options/command_line.h"
 #include "train/debug_dataset.h"
+#include "train/lr_plot.h"
 #include "train/trainer.h"
 
 namespace sdtune {
@@ -28,7 +29,8 @@ void make_paths_absolute(TrainOptions& options) {
   if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
   make_absolute(options.run.output_dir);
   for (auto* path : {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-                     &options.dataset.dataset_config, &options.log.trace_dir}) {
+                     &options.dataset.dataset_config,
+                     &options.dataset.pictures.conditioning_data_dir, &options.log.trace_dir}) {
     if (*path) make_absolute(**path);
   }
 }
@@ -53,6 +55,11 @@ int run_train(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   configure_log({.level = log_level(options.log.console_log_level),
                  .file = options.log.console_log_file.value_or("").string()});
+  if (options.schedule.plot_lr) {
+    validate(options);
+    plot_learning_rate(options);
+    return 0;
+  }
   if (options.dataset.debug_dataset) {
     validate(options);
     install_stop_signals();

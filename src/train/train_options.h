@@ -11,6 +11,10 @@
 #include "options/config_file.h"
 #include "options/option.h"
 #include "train/data_options.h"
+#include "train/loss_options.h"
+#include "train/noise_options.h"
+#include "train/schedule_options.h"
+#include "train/validation_options.h"
 
 namespace sdtune {
 
@@ -88,10 +92,6 @@ struct OptimizerOptions {
   std::optional<double> learning_rate_te;
   double max_grad_norm = 1;
   std::vector<std::string> optimizer_args;
-  std::string lr_scheduler = "constant";
-  StepsOrRatio lr_warmup_steps;
-  int64_t lr_scheduler_num_cycles = 1;
-  double lr_scheduler_power = 1;
 
   template <class V>
   void visit(V& v) {
@@ -104,14 +104,6 @@ struct OptimizerOptions {
       Range{0, 1e9});
     v("optimizer_args", optimizer_args,
       "Further settings: weight_decay=0.01 betas=0.9,0.999 eps=1e-8.");
-    v("lr_scheduler", lr_scheduler, "How the learning rate changes over the run.",
-      Choices{"constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts",
-              "polynomial"});
-    v("lr_warmup_steps", lr_warmup_steps,
-      "Steps, or share of all steps, over which the rate rises from 0.");
-    v("lr_scheduler_num_cycles", lr_scheduler_num_cycles, "Cycles of cosine_with_restarts.",
-      Range{1, 1e6});
-    v("lr_scheduler_power", lr_scheduler_power, "Power of polynomial.", Range{0, 100});
   }
 };
 
@@ -214,6 +206,10 @@ struct TrainOptions {
   DataOptions dataset;
   RunOptions run;
   OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  NoiseOptions noise;
+  LossOptions loss;
+  ValidationOptions validation;
   SaveOptions save;
   ModelspecOptions modelspec;
   LogOutputOptions log;
@@ -226,6 +222,10 @@ struct TrainOptions {
     dataset.visit(v);
     run.visit(v);
     optimizer.visit(v);
+    schedule.visit(v);
+    noise.visit(v);
+    loss.visit(v);
+    validation.visit(v);
     save.visit(v);
     modelspec.visit(v);
     log.visit(v);

@@ -21,15 +21,6 @@ namespace sdtune {
 
 namespace {
 
-LrSchedule make_schedule(const OptimizerOptions& options, int64_t total_steps) {
-  return {lr_schedule_kind(options.lr_scheduler),
-          total_steps,
-          options.lr_warmup_steps.of(total_steps),
-          options.lr_scheduler_num_cycles,
-          options.lr_scheduler_power,
-          options.learning_rate};
-}
-
 int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
   return (batches + options.run.gradient_accumulation_steps - 1) /
          options.run.gradient_accumulation_steps;
@@ -56,18 +47,37 @@ bool captions_stay(const Dataset& dataset) {
   });
 }
 
+std::optional<Dataset> split_off_validation(const TrainOptions& options, Dataset& dataset) {
+  const double share = options.validation.validation_split;
+  if (share == 0) return std::nullopt;
+  return take_validation_pictures(dataset, share,
+                                  static_cast<uint64_t>(options.validation.validation_seed));
+}
+
+// A loss that is to be masked needs masks.
+void check_masks(const TrainOptions& options, const Dataset& dataset) {
+  const bool has_masks =
+      std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
+                  [](const SubsetOptions& s) { return s.alpha_mask || !s.mask_dir.empty(); });
+  if (!options.loss.masked_loss || has_masks) return;
+  throw UsageError("there are no masks for the loss", "--masked_loss",
+                   "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
+                   "masks with --conditioning_data_dir");
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
       data_(read_dataset(options.dataset)),
+      validation_pictures_(split_off_validation(options, data_.dataset)),
       trainee_(make_trainee(options, device)),
       batches_per_epoch_(batches_per_epoch(data_.dataset)),
       total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
                                                       updates_per_epoch(options, batches_per_epoch_)
                                                 : options.run.max_train_steps),
       trace_(options.log.trace_dir, options.log.trace_steps) {
-  schedule_ = make_schedule(options.optimizer, total_steps_);
+  schedule_ = make_run_schedule(options.schedule, options.optimizer.learning_rate, total_steps_);
   trainee_.text_states =
       TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));
   const std::optional<std::string>& resume = options.save.resume;
@@ -95,6 +105,7 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
   load_state_tensors(folder, trained_tensors());
   if (trainee_.scaler && state.scaler)
     trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  if (schedule_.plateau && state.plateau) schedule_.plateau->restore(*state.plateau);
   position_ = state.position;
   if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
   log_info("resumed from {} at step {}", folder.string(), position_.step);
@@ -131,7 +142,11 @@ int Trainer::run() {
                                {"device", trainee_.device.str()},
                                {"processor", processor_name()},
                                {"threads", at::get_num_threads()}});
+  if (validation_pictures_) {
+    validation_.emplace(*validation_pictures_, trainee_, options_.validation);
+  }
   if (const int signal = prepare_latents()) return 128 + signal;
+  if (options_.loss.masked_loss) source_ = masked_source(std::move(source_));
   BatchLoader loader(data_.dataset,
                      {.seed = static_cast<uint64_t>(*options_.run.seed),
                       .first_epoch = position_.epoch,
@@ -150,6 +165,11 @@ int Trainer::run() {
     if (result.images == 0) continue;
     ++position_.step;
     record(result, data_s.count(), progress);
+    record_loss_bands(result);
+    if (schedule_.plateau) {
+      schedule_.plateau->observe(result.loss, batches.back().is_last_of_epoch);
+    }
+    validate_if_due(batches.back());
     save_due_at(batches.back());
   }
   progress.finish();
@@ -201,8 +221,7 @@ void Trainer::advance(const LoadedBatch& last) {
 
 StepResult Trainer::step(std::span<const LoadedBatch> batches) {
   const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
-                        batches.front().epoch, data_.dataset.largest_batch(),
-                        schedule_.factor(position_.step)};
+                        data_.dataset.largest_batch(), schedule_.schedule.factor(position_.step)};
   return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
 }
 
@@ -213,7 +232,8 @@ void Trainer::record(const StepResult& result, double data_s, Progress& progress
                          static_cast<double>(recent_losses_.size());
   const double seconds = data_s + result.encode_s + result.unet_s + result.update_s;
   const double rate = static_cast<double>(result.images) / seconds;
-  const double lr = options_.optimizer.learning_rate * schedule_.factor(position_.step - 1);
+  const double lr =
+      options_.optimizer.learning_rate * schedule_.schedule.factor(position_.step - 1);
   run_folder_->event("step", {{"step", position_.step},
                               {"loss", result.loss},
                               {"lr", lr},
@@ -228,6 +248,34 @@ void Trainer::record(const StepResult& result, double data_s, Progress& progress
                               {"resident_bytes", resident_bytes()}});
   progress.update(position_.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB", average,
                                               rate, static_cast<double>(resident_bytes()) / 1e9));
+}
+
+void Trainer::record_loss_bands(const StepResult& result) {
+  const int64_t every = options_.loss.loss_bands_every_n_steps;
+  if (every == 0) return;
+  for (size_t i = 0; i < result.timesteps.size(); ++i) {
+    loss_bands_.add(result.timesteps[i], result.sample_losses[i]);
+  }
+  if (position_.step % every != 0 && position_.step != total_steps_) return;
+  run_folder_->event("loss_bands", {{"step", position_.step}, {"bands", loss_bands_.to_json()}});
+  loss_bands_.clear();
+}
+
+void Trainer::validate_if_due(const LoadedBatch& last) {
+  const bool is_end = position_.step == total_steps_;
+  if (!validation_ ||
+      !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const ValidationResult result = validation_->measure(trainee_);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  run_folder_->event("validation", {{"step", position_.step},
+                                    {"loss", result.bands.mean()},
+                                    {"bands", result.bands.to_json()},
+                                    {"pictures", result.pictures},
+                                    {"seconds", seconds.count()}});
+  log_info("validation at step {}: loss {:.4g}", position_.step, result.bands.mean());
 }
 
 // Models first, then states: a state on disk says that everything due before it is there too.
@@ -285,6 +333,7 @@ RunState Trainer::run_state() const {
   state.seed = static_cast<uint64_t>(options_.run.seed.value_or(0));
   if (trainee_.scaler)
     state.scaler = {trainee_.scaler->current_scale(), trainee_.scaler->good_steps()};
+  if (schedule_.plateau) state.plateau = schedule_.plateau->state();
   state.made_with = {
       {"threads", std::to_string(at::get_num_threads())},
       {"processor", processor_name()},

@@ -9,14 +9,16 @@
 #include "base/progress.h"
 #include "data/latent_cache.h"
 #include "data/loader.h"
-#include "optim/lr_schedule.h"
 #include "train/dataset_setup.h"
+#include "train/loss_bands.h"
+#include "train/lr_plot.h"
 #include "train/output_names.h"
 #include "train/run_folder.h"
 #include "train/state.h"
 #include "train/train_options.h"
 #include "train/trainee.h"
 #include "train/training_step.h"
+#include "train/validation.h"
 
 namespace sdtune {
 
@@ -39,6 +41,8 @@ class Trainer {
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
   void record(const StepResult& result, double data_s, Progress& progress);
+  void record_loss_bands(const StepResult& result);
+  void validate_if_due(const LoadedBatch& last);
   void save_due_at(const LoadedBatch& last);
   void save_model(SaveMoment moment);
   void save_run_state(SaveMoment moment);
@@ -48,8 +52,11 @@ class Trainer {
 
   TrainOptions& options_;
   DatasetSetup data_;
+  std::optional<Dataset> validation_pictures_;
+  std::optional<Validation> validation_;
+  LossBands loss_bands_;
   Trainee trainee_;
-  LrSchedule schedule_;
+  RunSchedule schedule_;
   int64_t batches_per_epoch_;
   int64_t total_steps_;
   Position position_;
