@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "data/loader.h"
 #include "train/trace.h"
@@ -24,6 +25,9 @@ struct StepResult {
   double loss = 0;       // mean over the batches
   double grad_norm = 0;  // before clipping
   bool updated = false;  // false also when fp16 gradients overflowed
+  // Loss and gradients; an overflow that a smaller loss scale may cure does not count.
+  bool finite = true;
+  std::string bad_tensor;  // the first that is not, "" when it is none of the model's
   double encode_s = 0, unet_s = 0,
          update_s = 0;  // VAE and text; forward and backward; clip and optimizer
 };
