@@ -116,9 +116,15 @@ void ArgumentReader::betas(const std::string& key, double& first, double& second
   second = both[1];
 }
 
+void ArgumentReader::without_effect(std::initializer_list<const char*> keys) {
+  without_effect_.insert(without_effect_.end(), keys.begin(), keys.end());
+}
+
 void ArgumentReader::refuse_others(const std::string& optimizer) const {
   for (const auto& [name, value] : arguments_.values) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    const auto& idle = without_effect_;
+    if (std::find(idle.begin(), idle.end(), name) != idle.end()) continue;
     const std::string near = nearest_name(name, known_);
     throw UsageError(
         fmt::format("\"{}\" is no setting of {}", name, optimizer), kOption,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +38,9 @@ class ArgumentReader {
   void numbers(const std::string& key, std::span<double> fields, double low, double high);
   void betas(const std::string& key, double& first, double& second);  // each in [0, 1]
 
+  // Keys that the reference takes and that change nothing here.
+  void without_effect(std::initializer_list<const char*> keys);
+
   // UsageError for the first key that nobody asked for, naming those that were.
   void refuse_others(const std::string& optimizer) const;
 
@@ -46,6 +50,7 @@ class ArgumentReader {
 
   const OptimizerArguments& arguments_;
   std::vector<std::string> known_;
+  std::vector<std::string> without_effect_;
 };
 
 }  // namespace sdtune

@@ -3,11 +3,28 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
+#include "optim/make_optimizer.h"
+#include "train/block_rates.h"
 #include "train/dataset_setup.h"
 
 namespace sdtune {
 
 namespace {
+
+// Names and settings are refused before a model is read.
+void validate_optimizer(const OptimizerOptions& options) {
+  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
+    throw UsageError("more than one optimizer is asked for",
+                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+  }
+  const auto optimizer =
+      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
+  if (options.block_lr) BlockRates{*options.block_lr};
+  if (!optimizer->follows_schedule() && options.lr_scheduler != "constant") {
+    log_warning("{} sets its rate itself; --lr_scheduler={} has no effect", options.type(),
+                options.lr_scheduler);
+  }
+}
 
 void validate_run(const TrainOptions& options) {
   if (options.optimizer.learning_rate_te && !options.run.train_text_encoder) {
@@ -38,6 +55,7 @@ void validate_run(const TrainOptions& options) {
 
 void validate(const TrainOptions& options) {
   validate(options.dataset);
+  validate_optimizer(options.optimizer);
   validate_run(options);
 }
 
