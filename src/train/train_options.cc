@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
+#include "optim/make_optimizer.h"
+#include "train/block_rates.h"
 #include "train/dataset_setup.h"
 #include "train/lr_plot.h"
 #include "train/run_control.h"
@@ -23,7 +25,7 @@ bool is_adafactor(const std::string& optimizer_type) {
 
 void validate_schedule(const TrainOptions& options) {
   if (options.schedule.lr_scheduler == "adafactor" && !options.schedule.lr_scheduler_type &&
-      !is_adafactor(options.optimizer.optimizer_type)) {
+      !is_adafactor(options.optimizer.type())) {
     throw UsageError("the adafactor schedule is Adafactor's own rule", "--lr_scheduler",
                      "add --optimizer_type=AdaFactor, or take another schedule");
   }
@@ -39,6 +41,22 @@ void validate_validation(const ValidationOptions& validation) {
       (validation.validate_every_n_steps || validation.validate_every_n_epochs)) {
     throw UsageError("there are no pictures to validate on", "--validation_split",
                      "give the share of the pictures that is kept for that, as 0.1");
+  }
+}
+
+// Names and settings are refused before a model is read.
+void validate_optimizer(const OptimizerOptions& options, const ScheduleOptions& schedule) {
+  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
+    throw UsageError("more than one optimizer is asked for",
+                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+  }
+  const auto optimizer =
+      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
+  if (options.block_lr) BlockRates{*options.block_lr};
+  if (!optimizer->follows_schedule() && schedule.lr_scheduler != "constant" &&
+      schedule.lr_scheduler != "adafactor") {
+    log_warning("{} sets its rate itself; --lr_scheduler={} has no effect", options.type(),
+                schedule.lr_scheduler);
   }
 }
 
@@ -86,6 +104,7 @@ void validate_saves(const SaveOptions& save) {
 void validate(const TrainOptions& options) {
   validate(options.dataset);
   validate(options.compatibility);
+  validate_optimizer(options.optimizer, options.schedule);
   validate_run(options);
   validate_schedule(options);
   validate_validation(options.validation);
