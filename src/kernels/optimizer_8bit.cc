@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "kernels/optimizer_8bit_call.h"
-#include "kernels/update_8bit_cpu.h"
 
 namespace sdtune {
 
@@ -14,10 +13,6 @@ namespace {
 
 // Blocks below which one more thread costs more than it saves.
 constexpr int64_t kGrain = 64;
-
-State8bit pointers(const at::Tensor& codes, const at::Tensor& absmax) {
-  return {codes.mutable_data_ptr<uint8_t>(), absmax.mutable_data_ptr<float>()};
-}
 
 // Calls use(first element, elements, blocks before) for each thread's share.
 template <class Use>
@@ -32,7 +27,7 @@ std::tuple<at::Tensor, at::Tensor> quantize_on_cpu(const at::Tensor& x, bool is_
   check_fp32_8bit(x);
   const at::Tensor dense = x.contiguous();
   auto [codes, absmax] = empty_8bit(x);
-  const State8bit out = pointers(codes, absmax);
+  const State8bit out = pointers_8bit(codes, absmax);
   const float* from = dense.const_data_ptr<float>();
   over_blocks(x.numel(), [&](int64_t first, int64_t count, int64_t block) {
     quantize_8bit_cpu(from + first, count, is_signed, {out.codes + first, out.absmax + block});
@@ -43,7 +38,7 @@ std::tuple<at::Tensor, at::Tensor> quantize_on_cpu(const at::Tensor& x, bool is_
 at::Tensor dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& absmax, bool is_signed) {
   check_state_8bit(codes, absmax);
   at::Tensor out = at::empty(codes.sizes(), codes.options().dtype(at::kFloat));
-  const State8bit state = pointers(codes, absmax);
+  const State8bit state = pointers_8bit(codes, absmax);
   float* to = out.mutable_data_ptr<float>();
   over_blocks(codes.numel(), [&](int64_t first, int64_t count, int64_t block) {
     dequantize_8bit_cpu({state.codes + first, state.absmax + block}, count, is_signed, to + first);
@@ -57,15 +52,7 @@ void update_on_cpu(at::Tensor& weight, const at::Tensor& grad, at::TensorList st
   check_update_8bit(weight, grad, states, update.rule);
   const at::Tensor dense_grad = grad.contiguous();
   at::Tensor dense = weight.contiguous();
-  Update8bitJob job = {.rule = update.rule,
-                       .coefficients = coefficients(update),
-                       .weight = dense.mutable_data_ptr<float>(),
-                       .grad = dense_grad.const_data_ptr<float>(),
-                       .states = {},
-                       .count = weight.numel()};
-  for (size_t i = 0; i < states.size() / 2; ++i) {
-    job.states[i] = pointers(states[2 * i], states[2 * i + 1]);
-  }
+  const Update8bitJob job = job_8bit(update, dense, dense_grad, states);
   at::parallel_for(0, blocks_8bit(job.count), kGrain,
                    [&](int64_t begin, int64_t end) { update_8bit_cpu(job, begin, end); });
   if (!dense.is_same(weight)) weight.copy_(dense);
@@ -119,7 +106,7 @@ void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantiz
   std::vector<at::Tensor> flat;
   for (const Quantized8bit& state : states) {
     flat.push_back(state.codes);
-    flat.push_back(state.absmax);
+    if (state.absmax.defined()) flat.push_back(state.absmax);
   }
   const at::NoGradGuard no_grad;
   op.call(weight, grad, flat, static_cast<int64_t>(update.rule), packed_8bit(update));

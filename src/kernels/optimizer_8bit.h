@@ -11,6 +11,7 @@
 
 namespace sdtune {
 
+// absmax is undefined where `codes` holds an fp32 state.
 struct Quantized8bit {
   at::Tensor codes;   // uint8, of the shape that it stands for
   at::Tensor absmax;  // fp32, [blocks_8bit(numel)]: blocks in the order of a contiguous tensor
@@ -25,7 +26,8 @@ Quantized8bit quantize_8bit(const at::Tensor& x, bool is_signed);
 at::Tensor dequantize_8bit(const Quantized8bit& state, bool is_signed);  // fp32
 
 // One step of the rule: weight and states change in place. weight: fp32; grad: fp32 of its shape;
-// states: states_of(rule) of its shape, contiguous. The same bits for any number of threads.
+// states: states_of(rule) of its shape, contiguous, either all 8-bit or all fp32 (which stand in
+// `codes`, without absmax). The same bits for any number of threads.
 // Torch's error where these do not fit. Also the operator sdtune::update_8bit_.
 void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states,
                  const Update8bit& update);

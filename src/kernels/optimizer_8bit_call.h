@@ -1,5 +1,5 @@
 // What the CPU's and CUDA's implementations of the 8-bit operators share: the update as the numbers
-// of an operator's call, buffers, and the checks. Only these implementations include it.
+// of an operator's call, buffers, checks and pointers. Only these implementations include it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/update_8bit.h"
+#include "kernels/update_8bit_cpu.h"
 
 namespace sdtune {
 
@@ -48,20 +48,52 @@ inline void check_state_8bit(const at::Tensor& codes, const at::Tensor& absmax) 
               "an 8-bit state is contiguous uint8 codes and one fp32 scale for each 256 of them");
 }
 
-// states: codes and scales in turn.
+// states: codes and scales in turn; fp32 states are without scales.
+inline bool are_plain(at::TensorList states) { return states[0].scalar_type() == at::kFloat; }
+inline size_t tensors_of(at::TensorList states) { return are_plain(states) ? 1 : 2; }
+
 inline void check_update_8bit(const at::Tensor& weight, const at::Tensor& grad,
                               at::TensorList states, Rule8bit rule) {
   check_fp32_8bit(weight);
   check_fp32_8bit(grad);
   TORCH_CHECK(grad.sizes() == weight.sizes() && grad.device() == weight.device(), "a gradient of ",
               grad.sizes(), " does not fit weights of ", weight.sizes());
-  TORCH_CHECK(states.size() == 2 * static_cast<size_t>(states_of(rule)),
+  TORCH_CHECK(!states.empty() && states.size() == tensors_of(states) * states_of(rule),
               "the rule has other states than it was given");
-  for (size_t i = 0; i < states.size(); i += 2) {
-    check_state_8bit(states[i], states[i + 1]);
+  for (size_t i = 0; i < states.size(); i += tensors_of(states)) {
+    if (are_plain(states)) {
+      check_fp32_8bit(states[i]);
+      TORCH_CHECK(states[i].is_contiguous(), "fp32 states are contiguous");
+    } else {
+      check_state_8bit(states[i], states[i + 1]);
+    }
     TORCH_CHECK(states[i].sizes() == weight.sizes() && states[i].device() == weight.device(),
                 "a state of ", states[i].sizes(), " does not fit weights of ", weight.sizes());
   }
+}
+
+inline State8bit pointers_8bit(const at::Tensor& codes, const at::Tensor& absmax) {
+  return {codes.mutable_data_ptr<uint8_t>(), absmax.mutable_data_ptr<float>()};
+}
+
+// weight and grad are contiguous.
+inline Update8bitJob job_8bit(const Update8bit& update, const at::Tensor& weight,
+                              const at::Tensor& grad, at::TensorList states) {
+  Update8bitJob job = {.rule = update.rule,
+                       .coefficients = coefficients(update),
+                       .weight = weight.mutable_data_ptr<float>(),
+                       .grad = grad.const_data_ptr<float>(),
+                       .states = {},
+                       .plain = {},
+                       .count = weight.numel()};
+  for (size_t i = 0; i < states.size() / tensors_of(states); ++i) {
+    if (are_plain(states)) {
+      job.plain[i] = states[i].mutable_data_ptr<float>();
+    } else {
+      job.states[i] = pointers_8bit(states[2 * i], states[2 * i + 1]);
+    }
+  }
+  return job;
 }
 
 }  // namespace sdtune

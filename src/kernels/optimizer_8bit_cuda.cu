@@ -87,6 +87,7 @@ __global__ void update_kernel(Update8bitJob job, Values signed_values, Values un
   if constexpr (!state_is_signed(rule, kStates - 1)) fill(unsigned_code, unsigned_values);
   __syncthreads();
   const Place at = place_of(job.count);
+  const bool plain = job.plain[0] != nullptr;
   float values[kStates] = {};
   float* states[kStates];
 #pragma unroll
@@ -94,7 +95,9 @@ __global__ void update_kernel(Update8bitJob job, Values signed_values, Values un
     const SharedCode& code = state_is_signed(rule, s) ? signed_code : unsigned_code;
     states[s] = &values[s];
     if (at.inside) {
-      values[s] = code.values[job.states[s].codes[at.index]] * job.states[s].absmax[at.block];
+      values[s] = plain
+                      ? job.plain[s][at.index]
+                      : code.values[job.states[s].codes[at.index]] * job.states[s].absmax[at.block];
     }
   }
   if (at.inside) {
@@ -105,8 +108,12 @@ __global__ void update_kernel(Update8bitJob job, Values signed_values, Values un
 #pragma unroll
   for (int s = 0; s < kStates; ++s) {
     const SharedCode& code = state_is_signed(rule, s) ? signed_code : unsigned_code;
-    // The barriers within also keep the scale until every thread has read it.
-    quantize(at, values[s], code, job.states[s], warps);
+    if (plain) {
+      if (at.inside) job.plain[s][at.index] = values[s];
+    } else {
+      // The barriers within also keep the scale until every thread has read it.
+      quantize(at, values[s], code, job.states[s], warps);
+    }
   }
 }
 

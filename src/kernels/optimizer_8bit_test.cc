@@ -183,6 +183,22 @@ TEST_P(Rules8bit, FollowTheFormulaStepByStep) {
   }
 }
 
+TEST_P(Rules8bit, FollowTheFormulaOnPlainStates) {
+  Update8bit update = GetParam();
+  at::Tensor weight = normal({4000}, 2) * 0.1;
+  at::Tensor wanted = weight.to(at::kDouble);
+  std::vector<Quantized8bit> states(states_of(update.rule));
+  for (Quantized8bit& state : states) state.codes = at::zeros({4000});
+  std::vector<at::Tensor> values(states.size(), at::zeros({4000}, at::kDouble));
+  for (update.time = 1; update.time <= 5; ++update.time) {
+    const at::Tensor grad = normal({4000}, 10 + update.time) * 0.01;
+    update_by_formula(wanted, grad.to(at::kDouble), values, update);
+    update_8bit(weight, grad, states, update);
+    EXPECT_LT((weight - wanted).abs().max().item<double>(), 2e-6);
+  }
+  EXPECT_LT((states[0].codes - values[0]).abs().max().item<double>(), 1e-6);
+}
+
 TEST_P(Rules8bit, GiveTheSameBitsForAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   std::vector<at::Tensor> results;

@@ -12,10 +12,6 @@ namespace sdtune {
 
 namespace {
 
-State8bit pointers(const at::Tensor& codes, const at::Tensor& absmax) {
-  return {codes.mutable_data_ptr<uint8_t>(), absmax.mutable_data_ptr<float>()};
-}
-
 std::tuple<at::Tensor, at::Tensor> quantize_on_cuda(const at::Tensor& x, bool is_signed) {
   check_fp32_8bit(x);
   const c10::cuda::CUDAGuard guard(x.device());
@@ -23,7 +19,7 @@ std::tuple<at::Tensor, at::Tensor> quantize_on_cuda(const at::Tensor& x, bool is
   auto [codes, absmax] = empty_8bit(x);
   if (x.numel() > 0) {
     C10_CUDA_CHECK(launch_quantize_8bit(dense.const_data_ptr<float>(), x.numel(), is_signed,
-                                        pointers(codes, absmax),
+                                        pointers_8bit(codes, absmax),
                                         c10::cuda::getCurrentCUDAStream()));
   }
   return {codes, absmax};
@@ -34,7 +30,7 @@ at::Tensor dequantize_on_cuda(const at::Tensor& codes, const at::Tensor& absmax,
   const c10::cuda::CUDAGuard guard(codes.device());
   at::Tensor out = at::empty(codes.sizes(), codes.options().dtype(at::kFloat));
   if (out.numel() > 0) {
-    C10_CUDA_CHECK(launch_dequantize_8bit(pointers(codes, absmax), out.numel(), is_signed,
+    C10_CUDA_CHECK(launch_dequantize_8bit(pointers_8bit(codes, absmax), out.numel(), is_signed,
                                           out.mutable_data_ptr<float>(),
                                           c10::cuda::getCurrentCUDAStream()));
   }
@@ -49,15 +45,7 @@ void update_on_cuda(at::Tensor& weight, const at::Tensor& grad, at::TensorList s
   const c10::cuda::CUDAGuard guard(weight.device());
   const at::Tensor dense_grad = grad.contiguous();
   at::Tensor dense = weight.contiguous();
-  Update8bitJob job = {.rule = update.rule,
-                       .coefficients = coefficients(update),
-                       .weight = dense.mutable_data_ptr<float>(),
-                       .grad = dense_grad.const_data_ptr<float>(),
-                       .states = {},
-                       .count = weight.numel()};
-  for (size_t i = 0; i < states.size() / 2; ++i) {
-    job.states[i] = pointers(states[2 * i], states[2 * i + 1]);
-  }
+  const Update8bitJob job = job_8bit(update, dense, dense_grad, states);
   C10_CUDA_CHECK(launch_update_8bit(job, c10::cuda::getCurrentCUDAStream()));
   if (!dense.is_same(weight)) weight.copy_(dense);
 }

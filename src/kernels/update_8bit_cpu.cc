@@ -47,20 +47,22 @@ template <Rule8bit rule>
 SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, int64_t end_block) {
   constexpr int kStates = states_of(rule);
   const Coefficients8bit c = job.coefficients;
+  const bool plain = job.plain[0] != nullptr;
   alignas(64) float values[kStates][kBlock8bit];
   float* states[kStates];
-  for (int s = 0; s < kStates; ++s) states[s] = values[s];
   for (int64_t block = first_block; block < end_block; ++block) {
     const int64_t start = block * kBlock8bit;
     const int count = elements_in(block, job.count);
     for (int s = 0; s < kStates; ++s) {
+      states[s] = plain ? job.plain[s] + start : values[s];
+      if (plain) continue;
       dequantize_block(job.states[s].codes + start, job.states[s].absmax[block],
                        dynamic_code(state_is_signed(rule, s)), values[s], count);
     }
     float* __restrict weight = job.weight + start;
     const float* __restrict grad = job.grad + start;
     for (int i = 0; i < count; ++i) update_element<rule>(c, grad[i], weight[i], states, i);
-    for (int s = 0; s < kStates; ++s) {
+    for (int s = 0; s < kStates && !plain; ++s) {
       job.states[s].absmax[block] = quantize_block(
           values[s], dynamic_code(state_is_signed(rule, s)), job.states[s].codes + start, count);
     }

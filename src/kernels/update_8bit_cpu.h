@@ -19,6 +19,7 @@ struct Update8bitJob {
   float* weight;      // [count]
   const float* grad;  // [count]
   State8bit states[kMostStates8bit];
+  float* plain[kMostStates8bit];  // [count]: fp32 states in place of those, where the first is set
   int64_t count;
 };
 
