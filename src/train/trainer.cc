@@ -65,11 +65,17 @@ void check_masks(const TrainOptions& options, const Dataset& dataset) {
                    "masks with --conditioning_data_dir");
 }
 
+DatasetSetup read_pictures(const TrainOptions& options) {
+  DatasetSetup setup = read_dataset(options.dataset);
+  check_masks(options, setup.dataset);
+  return setup;
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
-      data_(read_dataset(options.dataset)),
+      data_(read_pictures(options)),
       validation_pictures_(split_off_validation(options, data_.dataset)),
       trainee_(make_trainee(options, device)),
       batches_per_epoch_(batches_per_epoch(data_.dataset)),
