@@ -8,6 +8,7 @@
 #include "base/rank.h"
 #include "train/dataset_setup.h"
 #include "train/lr_plot.h"
+#include "train/run_control.h"
 
 namespace sdtune {
 
@@ -59,13 +60,38 @@ void validate_run(const TrainOptions& options) {
   }
 }
 
+void validate_logs(const LogOutputOptions& log) {
+  const std::string reader = log.log_with.value_or("");
+  if (reader == "wandb" || reader == "all") {
+    log_warning("Weights & Biases is not supported; --logging_dir writes for TensorBoard");
+  }
+  if ((reader == "tensorboard" || reader == "all") && !log.logging_dir) {
+    throw UsageError("TensorBoard's files need a folder", "--log_with", "give --logging_dir");
+  }
+}
+
+void warn_without(bool has, const char* option, bool has_base, const char* base) {
+  if (has && !has_base) log_warning("--{} has no effect without --{}", option, base);
+}
+
+void validate_saves(const SaveOptions& save) {
+  warn_without(save.save_last_n_epochs || save.save_last_n_epochs_state, "save_last_n_epochs",
+               save.save_every_n_epochs || save.save_n_epoch_ratio, "save_every_n_epochs");
+  warn_without(save.save_last_n_steps || save.save_last_n_steps_state, "save_last_n_steps",
+               save.save_every_n_steps.has_value(), "save_every_n_steps");
+}
+
 }  // namespace
 
 void validate(const TrainOptions& options) {
   validate(options.dataset);
+  validate(options.compatibility);
   validate_run(options);
   validate_schedule(options);
   validate_validation(options.validation);
+  validate_logs(options.log);
+  validate_saves(options.save);
+  if (options.control.max_train_time) parse_train_time(*options.control.max_train_time);
 }
 
 std::string base_name(const TrainOptions& options) {

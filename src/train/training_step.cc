@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 #include <vector>
 
 #include "train/batch_inputs.h"
+#include "train/nan_guard.h"
 
 namespace sdtune {
 
@@ -92,16 +94,20 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   if (result.images == 0) return result;
 
   const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
-  const bool finite = !trainee.scaler || trainee.scaler->unscale(gradients);
+  const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
   const at::Tensor norm = clip_gradients(gradients, max_grad_norm);
-  if (finite) trainee.optimizer->step({place.lr_factor, place.seed, place.step});
-  if (trainee.scaler) trainee.scaler->update();
-  trainee.optimizer->zero_grad();
-
-  result.updated = finite;
   result.loss = (loss_sum / counted).item<double>();
   report(result, sample_losses, timesteps);
   result.grad_norm = norm.item<double>();
+  result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  if (result.updated) {
+    trainee.optimizer->step({place.lr_factor, place.seed, place.step});
+  } else if (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1) {
+    result.finite = false;
+    result.bad_tensor = first_bad_tensor(*trainee.optimizer);
+  }
+  if (trainee.scaler) trainee.scaler->update();
+  trainee.optimizer->zero_grad();
   result.update_s = watch.lap();
   if (tracing) {
     trace.keep("loss", 0, loss_sum / counted);

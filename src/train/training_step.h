@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data/loader.h"
@@ -26,6 +27,9 @@ struct StepResult {
   bool updated = false;               // false also when fp16 gradients overflowed
   std::vector<double> sample_losses;  // of each picture, before weights of timesteps and pictures
   std::vector<int64_t> timesteps;     // as many
+  // Loss and gradients; an overflow that a smaller loss scale may cure does not count.
+  bool finite = true;
+  std::string bad_tensor;  // the first that is not, "" when it is none of the model's
   double encode_s = 0, unet_s = 0,
          update_s = 0;  // VAE and text; forward and backward; clip and optimizer
 };
