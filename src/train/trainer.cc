@@ -47,13 +47,6 @@ bool captions_stay(const Dataset& dataset) {
   });
 }
 
-std::optional<Dataset> split_off_validation(const TrainOptions& options, Dataset& dataset) {
-  const double share = options.validation.validation_split;
-  if (share == 0) return std::nullopt;
-  return take_validation_pictures(dataset, share,
-                                  static_cast<uint64_t>(options.validation.validation_seed));
-}
-
 // A loss that is to be masked needs masks.
 void check_masks(const TrainOptions& options, const Dataset& dataset) {
   const bool has_masks =
@@ -63,6 +56,12 @@ void check_masks(const TrainOptions& options, const Dataset& dataset) {
   throw UsageError("there are no masks for the loss", "--masked_loss",
                    "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
                    "masks with --conditioning_data_dir");
+}
+
+DatasetSetup read_pictures(const TrainOptions& options) {
+  DatasetSetup setup = read_dataset(options.dataset);
+  check_masks(options, setup.dataset);
+  return setup;
 }
 
 // The names of a step's pictures, or of the first of many.
@@ -84,8 +83,8 @@ std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> b
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
-      data_(read_dataset(options.dataset)),
-      validation_pictures_(split_off_validation(options, data_.dataset)),
+      data_(read_pictures(options)),
+      validation_pictures_(take_validation_pictures(data_.dataset, options.validation)),
       trainee_(make_trainee(options, device)),
       batches_per_epoch_(batches_per_epoch(data_.dataset)),
       total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
@@ -200,7 +199,7 @@ StopRequest Trainer::train() {
                progress);
     if (batches.back().is_last_of_epoch) log_->end_of_epoch(batches.back().epoch + 1);
     record_loss_bands(result);
-    if (schedule_.plateau && result.updated) {
+    if (schedule_.plateau) {
       schedule_.plateau->observe(result.loss, batches.back().is_last_of_epoch);
     }
     guard(result, batches);

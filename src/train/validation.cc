@@ -51,13 +51,16 @@ at::Tensor timesteps_in_band(const DrawPosition& position, int64_t count, int64_
 
 }  // namespace
 
-Dataset take_validation_pictures(Dataset& dataset, double share, uint64_t seed) {
+std::optional<Dataset> take_validation_pictures(Dataset& dataset,
+                                                const ValidationOptions& options) {
+  if (options.validation_split == 0) return std::nullopt;
+  const auto seed = static_cast<uint64_t>(options.validation_seed);
   std::vector<std::pair<double, size_t>> order;
   for (size_t i = 0; i < dataset.items.size(); ++i) {
     order.emplace_back(Random(seed, Draw::kValidationSplit, dataset.items[i].id).uniform(), i);
   }
   std::sort(order.begin(), order.end());
-  const auto wanted = std::llround(share * static_cast<double>(order.size()));
+  const auto wanted = std::llround(options.validation_split * static_cast<double>(order.size()));
   const auto count = static_cast<size_t>(std::max<long long>(1, wanted));
   if (count >= order.size()) {
     throw UsageError(fmt::format("of {} pictures none would be left to train on", order.size()),

@@ -16,10 +16,11 @@
 
 namespace sdtune {
 
-// Takes the share's pictures out of `dataset`, at least one, and returns them as a dataset of their
-// own, in the same buckets. Which pictures is a function of the seed and each picture's key.
-// UsageError when none would be left to train on.
-Dataset take_validation_pictures(Dataset& dataset, double share, uint64_t seed);
+// Takes the pictures of --validation_split out of `dataset`, at least one, and returns them as a
+// dataset of their own, in the same buckets; none when no split is asked for. Which pictures is a
+// function of --validation_seed and each picture's key. UsageError when none would be left to train
+// on.
+std::optional<Dataset> take_validation_pictures(Dataset& dataset, const ValidationOptions& options);
 
 struct ValidationResult {
   LossBands bands;       // the plain loss, before weights of timesteps and pictures
