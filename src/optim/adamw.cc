@@ -15,53 +15,35 @@ void AdamW::add_state(const at::Tensor& parameter, ParameterState& state) const 
   state.add("step", at::zeros({}, at::TensorOptions(at::kFloat).device(parameter.device())));
 }
 
-void AdamW::append(TensorUpdate& update, Lists& lists) const {
-  ParameterState& state = update.state;
-  lists.weights.push_back(update.weight);
-  lists.gradients.push_back(update.gradient);
-  lists.exp_avg.push_back(state["exp_avg"]);
-  lists.exp_avg_sq.push_back(state["exp_avg_sq"]);
-  if (options_.amsgrad) lists.max_exp_avg_sq.push_back(state["max_exp_avg_sq"]);
-  lists.steps.push_back(state["step"].add_(1));
-}
-
-void AdamW::update_all(const Lists& lists, double rate) const {
-  if (options_.decoupled) {
-    at::_fused_adamw_(lists.weights, lists.gradients, lists.exp_avg, lists.exp_avg_sq,
-                      lists.max_exp_avg_sq, lists.steps, rate, options_.beta1, options_.beta2,
-                      options_.weight_decay, options_.eps, options_.amsgrad, /*maximize=*/false);
-  } else {
-    at::_fused_adam_(lists.weights, lists.gradients, lists.exp_avg, lists.exp_avg_sq,
-                     lists.max_exp_avg_sq, lists.steps, rate, options_.beta1, options_.beta2,
-                     options_.weight_decay, options_.eps, options_.amsgrad, /*maximize=*/false);
+// All of one group.
+void AdamW::update_all(std::span<TensorUpdate> updates) const {
+  std::vector<at::Tensor> weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps;
+  for (TensorUpdate& update : updates) {
+    weights.push_back(update.weight);
+    gradients.push_back(update.gradient);
+    exp_avg.push_back(update.state["exp_avg"]);
+    exp_avg_sq.push_back(update.state["exp_avg_sq"]);
+    if (options_.amsgrad) max_exp_avg_sq.push_back(update.state["max_exp_avg_sq"]);
+    steps.push_back(update.state["step"].add_(1));
   }
+  using Fused =
+      void (*)(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+               at::TensorList, double, double, double, double, double, bool, bool,
+               const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
+  const Fused fused = options_.decoupled ? static_cast<Fused>(at::_fused_adamw_)
+                                         : static_cast<Fused>(at::_fused_adam_);
+  fused(weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps, updates.front().rate,
+        options_.beta1, options_.beta2, options_.weight_decay, options_.eps, options_.amsgrad,
+        /*maximize=*/false, std::nullopt, std::nullopt);
 }
 
-void AdamW::apply(TensorUpdate& update) {
-  Lists one;
-  append(update, one);
-  update_all(one, update.rate);
-}
+void AdamW::apply(TensorUpdate& update) { update_all({&update, 1}); }
 
-void AdamW::step(const UpdateMoment& moment) {
-  const at::NoGradGuard no_grad;
-  std::vector<Lists> together(groups_.size());
-  each_with_gradient([&](size_t g, size_t i) {
-    const at::Tensor& parameter = groups_[g].parameters[i].tensor;
-    if (!parameter.is_cuda() || parameter.scalar_type() != at::kFloat) {
-      update_tensor(g, i, moment);
-      return;
-    }
-    TensorUpdate update = prepare(g, i, moment);
-    append(update, together[g]);
-  });
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    if (!together[g].weights.empty()) update_all(together[g], rate(g, moment));
-  }
-}
+void AdamW::apply_together(std::vector<TensorUpdate>& updates) { update_all(updates); }
 
 OptimizerTable adam_optimizers() {
   const auto read = [](ArgumentReader& arguments, AdamWOptions options) {
+    arguments.without_effect({"fused", "foreach", "capturable"});
     arguments.betas("betas", options.beta1, options.beta2);
     arguments.number("eps", options.eps, 0);
     arguments.number("weight_decay", options.weight_decay, 0);

@@ -2,6 +2,8 @@
 // fused kernels.
 #pragma once
 
+#include <span>
+
 #include "optim/tensor_optimizer.h"
 
 namespace sdtune {
@@ -19,20 +21,14 @@ class AdamW : public TensorOptimizer {
  public:
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options);
 
-  // On CUDA all fp32 parameters of a group in one go.
-  void step(const UpdateMoment& moment) override;
-
  protected:
   // "exp_avg", "exp_avg_sq", "step", with amsgrad "max_exp_avg_sq".
   void add_state(const at::Tensor& parameter, ParameterState& state) const override;
   void apply(TensorUpdate& update) override;
+  void apply_together(std::vector<TensorUpdate>& updates) override;
 
  private:
-  struct Lists {
-    std::vector<at::Tensor> weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps;
-  };
-  void append(TensorUpdate& update, Lists& lists) const;
-  void update_all(const Lists& lists, double rate) const;
+  void update_all(std::span<TensorUpdate> updates) const;
 
   AdamWOptions options_;
 };

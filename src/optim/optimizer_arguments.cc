@@ -144,9 +144,15 @@ void ArgumentReader::integers(const std::string& key, std::vector<int64_t>& fiel
   }
 }
 
+void ArgumentReader::without_effect(std::initializer_list<const char*> keys) {
+  without_effect_.insert(without_effect_.end(), keys.begin(), keys.end());
+}
+
 void ArgumentReader::refuse_others(const std::string& optimizer) const {
   for (const auto& [name, value] : arguments_.values) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    const auto& idle = without_effect_;
+    if (std::find(idle.begin(), idle.end(), name) != idle.end()) continue;
     const std::string near = nearest_name(name, known_);
     throw UsageError(
         fmt::format("\"{}\" is no setting of {}", name, optimizer), kOption,

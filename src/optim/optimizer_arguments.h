@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,6 +42,9 @@ class ArgumentReader {
   void text(const std::string& key, std::string& field, const std::vector<std::string>& choices);
   void integers(const std::string& key, std::vector<int64_t>& field);  // one or more, none below 0
 
+  // Keys that the reference takes and that change nothing here.
+  void without_effect(std::initializer_list<const char*> keys);
+
   // UsageError for the first key that nobody asked for, naming those that were.
   void refuse_others(const std::string& optimizer) const;
 
@@ -50,6 +54,7 @@ class ArgumentReader {
 
   const OptimizerArguments& arguments_;
   std::vector<std::string> known_;
+  std::vector<std::string> without_effect_;
 };
 
 }  // namespace sdtune

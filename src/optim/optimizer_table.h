@@ -19,6 +19,16 @@ struct OptimizerEntry {
 };
 using OptimizerTable = std::vector<OptimizerEntry>;
 
-OptimizerTable adam_optimizers();  // Adam, AdamW
+OptimizerTable adam_optimizers();           // Adam, AdamW
+OptimizerTable adam_variants();             // RAdam, NAdam, Adamax, Adagrad
+OptimizerTable sgd_optimizers();            // SGD, SGDNesterov
+OptimizerTable lion_optimizers();           // Lion
+OptimizerTable adafactor_optimizers();      // AdaFactor
+OptimizerTable came_optimizers();           // CAME
+OptimizerTable adan_optimizers();           // Adan
+OptimizerTable d_adaptation_optimizers();   // DAdaptation and DAdapt...
+OptimizerTable d_adapt_adan_optimizers();   // DAdaptAdan, DAdaptAdanIP
+OptimizerTable prodigy_optimizers();        // Prodigy
+OptimizerTable schedule_free_optimizers();  // RAdam-, AdamW-, SGDScheduleFree
 
 }  // namespace sdtune

@@ -11,11 +11,15 @@ void ParameterState::add(std::string name, at::Tensor tensor) {
   tensors_.emplace_back(std::move(name), std::move(tensor));
 }
 
-at::Tensor& ParameterState::operator[](std::string_view name) {
-  for (auto& [own_name, tensor] : tensors_) {
+const at::Tensor& ParameterState::operator[](std::string_view name) const {
+  for (const auto& [own_name, tensor] : tensors_) {
     if (own_name == name) return tensor;
   }
   throw Error(fmt::format("the optimizer keeps no \"{}\"", name));
+}
+
+at::Tensor& ParameterState::operator[](std::string_view name) {
+  return const_cast<at::Tensor&>(std::as_const(*this)[name]);
 }
 
 at::Tensor state_zeros(const at::Tensor& parameter) {
@@ -25,6 +29,12 @@ at::Tensor state_zeros(const at::Tensor& parameter) {
 at::Tensor state_number(double value) { return at::full({}, value, at::kDouble); }
 
 double number_in(const at::Tensor& state) { return *state.const_data_ptr<double>(); }
+
+double count_step(ParameterState& state) {
+  at::Tensor& step = state["step"];
+  step.add_(1);
+  return number_in(step);
+}
 
 TensorOptimizer::TensorOptimizer(std::vector<ParameterGroup> groups)
     : Optimizer(std::move(groups)) {
@@ -70,8 +80,24 @@ void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMome
   store(update, moment);
 }
 
+void TensorOptimizer::apply_together(std::vector<TensorUpdate>& updates) {
+  for (TensorUpdate& update : updates) apply(update);
+}
+
 void TensorOptimizer::step(const UpdateMoment& moment) {
-  each_with_gradient([&](size_t g, size_t i) { update_tensor(g, i, moment); });
+  const at::NoGradGuard no_grad;
+  std::vector<std::vector<TensorUpdate>> together(groups_.size());
+  each_with_gradient([&](size_t g, size_t i) {
+    const at::Tensor& parameter = groups_[g].parameters[i].tensor;
+    if (parameter.is_cuda() && parameter.scalar_type() == at::kFloat) {
+      together[g].push_back(prepare(g, i, moment));
+    } else {
+      update_tensor(g, i, moment);
+    }
+  });
+  for (std::vector<TensorUpdate>& updates : together) {
+    if (!updates.empty()) apply_together(updates);
+  }
 }
 
 void TensorOptimizer::visit_state(const StateVisitor& visitor) {
@@ -82,6 +108,7 @@ void TensorOptimizer::visit_state(const StateVisitor& visitor) {
       }
     }
   }
+  for (auto& [name, tensor] : shared_) visitor("optimizer." + name, tensor);
 }
 
 }  // namespace sdtune

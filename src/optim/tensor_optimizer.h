@@ -19,6 +19,7 @@ class ParameterState {
   void add(std::string name, at::Tensor tensor);
   // The tensor that was added by this name; Error when none was.
   at::Tensor& operator[](std::string_view name);
+  const at::Tensor& operator[](std::string_view name) const;
   bool empty() const { return tensors_.empty(); }
 
   auto begin() { return tensors_.begin(); }
@@ -33,6 +34,8 @@ at::Tensor state_zeros(const at::Tensor& parameter);
 // A number as state: [] fp64 on the CPU, so that it is read without waiting for a device.
 at::Tensor state_number(double value);
 double number_in(const at::Tensor& state);
+// Adds 1 to the number "step" and returns it.
+double count_step(ParameterState& state);
 
 // One parameter in one step, as a rule sees it.
 struct TensorUpdate {
@@ -59,6 +62,8 @@ class TensorOptimizer : public Optimizer {
   virtual void add_state(const at::Tensor& parameter, ParameterState& state) const = 0;
   // The rule: changes update.weight and update.state. No gradients are recorded.
   virtual void apply(TensorUpdate& update) = 0;
+  // The rule for fp32 parameters of one group on CUDA, where a kernel may take them all at once.
+  virtual void apply_together(std::vector<TensorUpdate>& updates);
 
   ParameterState& state_of(size_t group, size_t index);
   // What apply() is given. For a narrow parameter update.weight is a copy, for store().
@@ -74,6 +79,8 @@ class TensorOptimizer : public Optimizer {
       }
     }
   }
+
+  ParameterState shared_;  // of the whole optimizer; its names are saved as "optimizer.<name>"
 
  private:
   std::vector<std::vector<ParameterState>> states_;  // as groups_

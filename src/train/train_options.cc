@@ -1,11 +1,10 @@
 #include "train/train_options.h"
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
+#include "optim/make_optimizer.h"
+#include "train/block_rates.h"
 #include "train/dataset_setup.h"
 #include "train/lr_plot.h"
 #include "train/run_control.h"
@@ -14,19 +13,27 @@ namespace sdtune {
 
 namespace {
 
-// In any case of letters.
-bool is_adafactor(const std::string& optimizer_type) {
-  const std::string name = "adafactor";
-  return std::equal(name.begin(), name.end(), optimizer_type.begin(), optimizer_type.end(),
-                    [](char a, char b) { return a == std::tolower(b); });
+// Names and settings are refused before a model is read.
+void validate_optimizer(const OptimizerOptions& options, const ScheduleOptions& schedule) {
+  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
+    throw UsageError("more than one optimizer is asked for",
+                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+  }
+  const auto optimizer =
+      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
+  if (options.block_lr) BlockRates{*options.block_lr};
+  const std::string name = schedule.lr_scheduler_type.value_or(schedule.lr_scheduler);
+  if (optimizer->follows_schedule() && name == "adafactor") {
+    throw UsageError(
+        fmt::format("{} does not set its rate itself, as this schedule wants", options.type()),
+        "--lr_scheduler=adafactor", "add --optimizer_type=AdaFactor, or take another schedule");
+  }
+  if (!optimizer->follows_schedule() && name != "constant" && name != "adafactor") {
+    log_warning("{} sets its rate itself; the schedule {} has no effect", options.type(), name);
+  }
 }
 
 void validate_schedule(const TrainOptions& options) {
-  if (options.schedule.lr_scheduler == "adafactor" && !options.schedule.lr_scheduler_type &&
-      !is_adafactor(options.optimizer.optimizer_type)) {
-    throw UsageError("the adafactor schedule is Adafactor's own rule", "--lr_scheduler",
-                     "add --optimizer_type=AdaFactor, or take another schedule");
-  }
   // With the steps that are known by now, so that what cannot be meant is told before a model is
   // read.
   constexpr int64_t kUnknown = 1'000'000'000'000;
@@ -86,6 +93,7 @@ void validate_saves(const SaveOptions& save) {
 void validate(const TrainOptions& options) {
   validate(options.dataset);
   validate(options.compatibility);
+  validate_optimizer(options.optimizer, options.schedule);
   validate_run(options);
   validate_schedule(options);
   validate_validation(options.validation);

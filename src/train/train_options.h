@@ -15,6 +15,7 @@
 #include "train/log_options.h"
 #include "train/loss_options.h"
 #include "train/noise_options.h"
+#include "train/optimizer_options.h"
 #include "train/run_control_options.h"
 #include "train/save_options.h"
 #include "train/schedule_options.h"
@@ -87,27 +88,6 @@ struct RunOptions {
     v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
     v("num_cpu_threads_per_process", num_cpu_threads_per_process,
       "Threads for arithmetic on the CPU; all cores when not given.", Range{1, 1024});
-  }
-};
-
-struct OptimizerOptions {
-  std::string optimizer_type = "AdamW";
-  double learning_rate = 2e-6;
-  std::optional<double> learning_rate_te;
-  double max_grad_norm = 1;
-  std::vector<std::string> optimizer_args;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Optimizer");
-    v("optimizer_type", optimizer_type, "The optimizer.", Choices{"AdamW"});
-    v("learning_rate", learning_rate, "Peak learning rate.", Range{0, 1});
-    v("learning_rate_te", learning_rate_te,
-      "Learning rate of the text encoder, when it is another.", Range{0, 1});
-    v("max_grad_norm", max_grad_norm, "Scale gradients down to this joint norm; 0 is off.",
-      Range{0, 1e9});
-    v("optimizer_args", optimizer_args,
-      "Further settings: weight_decay=0.01 betas=0.9,0.999 eps=1e-8.");
   }
 };
 
