@@ -10,6 +10,11 @@ void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
 
 std::optional<double> Optimizer::adapted_rate(size_t) const { return std::nullopt; }
 
+void Optimizer::keep_state_on_host() {
+  throw UsageError("this optimizer needs the state of all tensors at once, on their device",
+                   "--offload_optimizer", "leave it away or choose AdamW, AdamW8bit or Lion");
+}
+
 void Optimizer::zero_grad() {
   for (ParameterGroup& group : groups_) {
     for (NamedParameter& parameter : group.parameters) parameter.tensor.mutable_grad().reset();
