@@ -31,7 +31,7 @@ void make_paths_absolute(TrainOptions& options) {
   make_absolute(options.run.output_dir);
   for (auto* path :
        {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-        &options.dataset.dataset_config, &options.dataset.pictures.conditioning_data_dir,
+        &options.dataset.dataset_config, &options.dataset.conditioning_data_dir,
         &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }

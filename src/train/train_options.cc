@@ -58,7 +58,7 @@ void validate_run(const TrainOptions& options) {
         "--clip_skip is unusual with --v2, whose text encoder ends at the layer before the last "
         "already");
   }
-  if (options.dataset.pictures.conditioning_data_dir && !options.loss.masked_loss) {
+  if (options.dataset.conditioning_data_dir && !options.loss.masked_loss) {
     log_warning("--conditioning_data_dir has no effect without --masked_loss");
   }
   if (rank_from_environment().world_size > 1) {
