@@ -35,6 +35,11 @@ void make_paths_absolute(TrainOptions& options) {
         &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }
+  std::error_code too_long;  // as a list of numbers may be
+  if (std::optional<std::string>& weights = options.noise.timestep_weights;
+      weights && fs::is_regular_file(*weights, too_long)) {
+    weights = fs::absolute(*weights).lexically_normal().string();
+  }
 }
 
 }  // namespace
