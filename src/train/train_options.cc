@@ -1,8 +1,5 @@
 #include "train/train_options.h"
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
@@ -15,34 +12,6 @@
 namespace sdtune {
 
 namespace {
-
-// In any case of letters.
-bool is_adafactor(const std::string& optimizer_type) {
-  const std::string name = "adafactor";
-  return std::equal(name.begin(), name.end(), optimizer_type.begin(), optimizer_type.end(),
-                    [](char a, char b) { return a == std::tolower(b); });
-}
-
-void validate_schedule(const TrainOptions& options) {
-  if (options.schedule.lr_scheduler == "adafactor" && !options.schedule.lr_scheduler_type &&
-      !is_adafactor(options.optimizer.type())) {
-    throw UsageError("the adafactor schedule is Adafactor's own rule", "--lr_scheduler",
-                     "add --optimizer_type=AdaFactor, or take another schedule");
-  }
-  // With the steps that are known by now, so that what cannot be meant is told before a model is
-  // read.
-  constexpr int64_t kUnknown = 1'000'000'000'000;
-  make_run_schedule(options.schedule, options.optimizer.learning_rate,
-                    options.run.max_train_epochs ? kUnknown : options.run.max_train_steps);
-}
-
-void validate_validation(const ValidationOptions& validation) {
-  if (validation.validation_split == 0 &&
-      (validation.validate_every_n_steps || validation.validate_every_n_epochs)) {
-    throw UsageError("there are no pictures to validate on", "--validation_split",
-                     "give the share of the pictures that is kept for that, as 0.1");
-  }
-}
 
 // Names and settings are refused before a model is read.
 void validate_optimizer(const TrainOptions& all) {
@@ -61,10 +30,30 @@ void validate_optimizer(const TrainOptions& all) {
   }
   if (all.precision.offload_optimizer) optimizer->keep_state_on_host();
   if (options.block_lr) BlockRates{*options.block_lr};
-  if (!optimizer->follows_schedule() && schedule.lr_scheduler != "constant" &&
-      schedule.lr_scheduler != "adafactor") {
-    log_warning("{} sets its rate itself; --lr_scheduler={} has no effect", options.type(),
-                schedule.lr_scheduler);
+  const std::string name = schedule.lr_scheduler_type.value_or(schedule.lr_scheduler);
+  if (optimizer->follows_schedule() && name == "adafactor") {
+    throw UsageError(
+        fmt::format("{} does not set its rate itself, as this schedule wants", options.type()),
+        "--lr_scheduler=adafactor", "add --optimizer_type=AdaFactor, or take another schedule");
+  }
+  if (!optimizer->follows_schedule() && name != "constant" && name != "adafactor") {
+    log_warning("{} sets its rate itself; the schedule {} has no effect", options.type(), name);
+  }
+}
+
+void validate_schedule(const TrainOptions& options) {
+  // With the steps that are known by now, so that what cannot be meant is told before a model is
+  // read.
+  constexpr int64_t kUnknown = 1'000'000'000'000;
+  make_run_schedule(options.schedule, options.optimizer.learning_rate,
+                    options.run.max_train_epochs ? kUnknown : options.run.max_train_steps);
+}
+
+void validate_validation(const ValidationOptions& validation) {
+  if (validation.validation_split == 0 &&
+      (validation.validate_every_n_steps || validation.validate_every_n_epochs)) {
+    throw UsageError("there are no pictures to validate on", "--validation_split",
+                     "give the share of the pictures that is kept for that, as 0.1");
   }
 }
 
@@ -102,7 +91,7 @@ void validate_run(const TrainOptions& options) {
         "--clip_skip is unusual with --v2, whose text encoder ends at the layer before the last "
         "already");
   }
-  if (options.dataset.pictures.conditioning_data_dir && !options.loss.masked_loss) {
+  if (options.dataset.conditioning_data_dir && !options.loss.masked_loss) {
     log_warning("--conditioning_data_dir has no effect without --masked_loss");
   }
   if (rank_from_environment().world_size > 1) {
