@@ -47,8 +47,8 @@ at::Tensor dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& absmax, 
 }
 
 void update_on_cpu(at::Tensor& weight, const at::Tensor& grad, at::TensorList states, int64_t rule,
-                   at::ArrayRef<double> numbers) {
-  const Update8bit update = unpacked_8bit(rule, numbers);
+                   at::ArrayRef<double> numbers, int64_t key) {
+  const Update8bit update = unpacked_8bit(rule, numbers, key);
   check_update_8bit(weight, grad, states, update.rule);
   const at::Tensor dense_grad = grad.contiguous();
   at::Tensor dense = weight.contiguous();
@@ -70,7 +70,7 @@ TORCH_LIBRARY_FRAGMENT(sdtune, m) {
   m.def("dequantize_8bit(Tensor codes, Tensor absmax, bool is_signed) -> Tensor");
   m.def(
       "update_8bit_(Tensor(a!) weight, Tensor grad, Tensor(b!)[] states, int rule, "
-      "float[] numbers) -> ()");
+      "float[] numbers, int key) -> ()");
 }
 
 TORCH_LIBRARY_IMPL(sdtune, CPU, m) {
@@ -102,14 +102,15 @@ at::Tensor dequantize_8bit(const Quantized8bit& state, bool is_signed) {
 void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states,
                  const Update8bit& update) {
   static const auto op = find_operator<void(at::Tensor&, const at::Tensor&, at::TensorList, int64_t,
-                                            at::ArrayRef<double>)>("sdtune::update_8bit_");
+                                            at::ArrayRef<double>, int64_t)>("sdtune::update_8bit_");
   std::vector<at::Tensor> flat;
   for (const Quantized8bit& state : states) {
     flat.push_back(state.codes);
     if (state.absmax.defined()) flat.push_back(state.absmax);
   }
   const at::NoGradGuard no_grad;
-  op.call(weight, grad, flat, static_cast<int64_t>(update.rule), packed_8bit(update));
+  op.call(weight, grad, flat, static_cast<int64_t>(update.rule), packed_8bit(update),
+          static_cast<int64_t>(update.rounding_key));
 }
 
 }  // namespace sdtune

@@ -25,7 +25,8 @@ Quantized8bit zeros_8bit(const at::Tensor& like, bool is_signed);
 Quantized8bit quantize_8bit(const at::Tensor& x, bool is_signed);
 at::Tensor dequantize_8bit(const Quantized8bit& state, bool is_signed);  // fp32
 
-// One step of the rule: weight and states change in place. weight: fp32; grad: fp32 of its shape;
+// One step of the rule: weight and states change in place. weight: fp32, or bf16,
+// which is stored as store_rounded() does with update.rounding_key; grad: of its type and shape;
 // states: states_of(rule) of its shape, contiguous, either all 8-bit or all fp32 (which stand in
 // `codes`, without absmax). The same bits for any number of threads.
 // Torch's error where these do not fit. Also the operator sdtune::update_8bit_.

@@ -23,11 +23,20 @@ inline std::vector<double> packed_8bit(const Update8bit& u) {
           u.nesterov ? 1.0 : 0.0};
 }
 
-inline Update8bit unpacked_8bit(int64_t rule, at::ArrayRef<double> n) {
+inline Update8bit unpacked_8bit(int64_t rule, at::ArrayRef<double> n, int64_t key) {
   TORCH_CHECK(n.size() == 9 && rule >= 0 && rule <= static_cast<int64_t>(Rule8bit::kAdEMAMix),
               "sdtune::update_8bit_ knows no such rule or takes other numbers");
-  return {static_cast<Rule8bit>(rule), n[0],     n[1], n[2], n[3], n[4], n[5], n[6],
-          static_cast<int64_t>(n[7]),  n[8] != 0};
+  return {static_cast<Rule8bit>(rule),
+          n[0],
+          n[1],
+          n[2],
+          n[3],
+          n[4],
+          n[5],
+          n[6],
+          static_cast<int64_t>(n[7]),
+          n[8] != 0,
+          static_cast<uint64_t>(key)};
 }
 
 inline std::tuple<at::Tensor, at::Tensor> empty_8bit(const at::Tensor& like) {
@@ -54,8 +63,10 @@ inline size_t tensors_of(at::TensorList states) { return are_plain(states) ? 1 :
 
 inline void check_update_8bit(const at::Tensor& weight, const at::Tensor& grad,
                               at::TensorList states, Rule8bit rule) {
-  check_fp32_8bit(weight);
-  check_fp32_8bit(grad);
+  const auto type = weight.scalar_type();
+  TORCH_CHECK((type == at::kFloat || type == at::kBFloat16) && grad.scalar_type() == type,
+              "weights and gradients are both fp32 or both bf16, not ", type, " and ",
+              grad.scalar_type());
   TORCH_CHECK(grad.sizes() == weight.sizes() && grad.device() == weight.device(), "a gradient of ",
               grad.sizes(), " does not fit weights of ", weight.sizes());
   TORCH_CHECK(!states.empty() && states.size() == tensors_of(states) * states_of(rule),
@@ -79,13 +90,21 @@ inline State8bit pointers_8bit(const at::Tensor& codes, const at::Tensor& absmax
 // weight and grad are contiguous.
 inline Update8bitJob job_8bit(const Update8bit& update, const at::Tensor& weight,
                               const at::Tensor& grad, at::TensorList states) {
+  const bool narrow = weight.scalar_type() == at::kBFloat16;
   Update8bitJob job = {.rule = update.rule,
                        .coefficients = coefficients(update),
-                       .weight = weight.mutable_data_ptr<float>(),
-                       .grad = grad.const_data_ptr<float>(),
+                       .weight = narrow ? nullptr : weight.mutable_data_ptr<float>(),
+                       .grad = narrow ? nullptr : grad.const_data_ptr<float>(),
+                       .narrow_weight = nullptr,
+                       .narrow_grad = nullptr,
+                       .rounding_key = update.rounding_key,
                        .states = {},
                        .plain = {},
                        .count = weight.numel()};
+  if (narrow) {
+    job.narrow_weight = static_cast<BFloat16Bits*>(weight.mutable_data_ptr());
+    job.narrow_grad = static_cast<const BFloat16Bits*>(grad.const_data_ptr());
+  }
   for (size_t i = 0; i < states.size() / tensors_of(states); ++i) {
     if (are_plain(states)) {
       job.plain[i] = states[i].mutable_data_ptr<float>();

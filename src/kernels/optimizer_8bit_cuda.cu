@@ -1,4 +1,5 @@
 #include "kernels/optimizer_8bit_cuda.h"
+#include "kernels/rounding_bits.h"
 
 namespace sdtune {
 
@@ -76,6 +77,18 @@ __device__ void quantize(const Place& at, float x, const SharedCode& code, const
   if (threadIdx.x == 0) out.absmax[at.block] = absmax;
 }
 
+__device__ float widen(BFloat16Bits value) {
+  return __uint_as_float(static_cast<uint32_t>(value.bits) << 16);
+}
+
+// The bits of store_rounded() in stochastic_round.h.
+__device__ void store_rounded(float value, const Update8bitJob& job, int64_t index) {
+  const uint64_t key = job.rounding_key;
+  job.narrow_weight[index].bits = round_to_bf16_bits(
+      __float_as_uint(value), key, rounding_block_key(key, index / kRoundingBlock),
+      static_cast<uint32_t>(index % kRoundingBlock));
+}
+
 // One thread block for each block of a state, one thread for each element.
 template <Rule8bit rule>
 __global__ void update_kernel(Update8bitJob job, Values signed_values, Values unsigned_values) {
@@ -101,9 +114,15 @@ __global__ void update_kernel(Update8bitJob job, Values signed_values, Values un
     }
   }
   if (at.inside) {
-    float weight = job.weight[at.index];
-    update_element<rule>(job.coefficients, job.grad[at.index], weight, states, 0);
-    job.weight[at.index] = weight;
+    const bool narrow = job.narrow_weight != nullptr;
+    float weight = narrow ? widen(job.narrow_weight[at.index]) : job.weight[at.index];
+    const float grad = narrow ? widen(job.narrow_grad[at.index]) : job.grad[at.index];
+    update_element<rule>(job.coefficients, grad, weight, states, 0);
+    if (narrow) {
+      store_rounded(weight, job, at.index);
+    } else {
+      job.weight[at.index] = weight;
+    }
   }
 #pragma unroll
   for (int s = 0; s < kStates; ++s) {

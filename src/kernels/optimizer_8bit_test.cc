@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/load_cuda.h"
+#include "kernels/stochastic_round.h"
 
 namespace sdtune {
 namespace {
@@ -199,6 +200,27 @@ TEST_P(Rules8bit, FollowTheFormulaOnPlainStates) {
   EXPECT_LT((states[0].codes - values[0]).abs().max().item<double>(), 1e-6);
 }
 
+// Over several of rounding's blocks and a rest.
+TEST_P(Rules8bit, StoreBf16WeightsAsStochasticRoundingDoes) {
+  Update8bit update = GetParam();
+  for (const int64_t count : {5, 1000, 140003}) {
+    at::Tensor narrow = normal({count}, 1).to(at::kBFloat16);
+    at::Tensor wide = narrow.clone();
+    std::vector<Quantized8bit> states = fresh_states(update.rule, narrow);
+    std::vector<Quantized8bit> wide_states = fresh_states(update.rule, narrow);
+    for (update.time = 1; update.time <= 3; ++update.time) {
+      update.rounding_key = 0x9E3779B97F4A7C15U * static_cast<uint64_t>(update.time);
+      const at::Tensor grad = (normal({count}, 10 + update.time) * 0.01).to(at::kBFloat16);
+      update_8bit(narrow, grad, states, update);
+      at::Tensor weight = wide.to(at::kFloat);
+      update_8bit(weight, grad.to(at::kFloat), wide_states, update);
+      store_rounded(wide, weight, update.rounding_key);
+    }
+    EXPECT_TRUE(narrow.equal(wide)) << count;
+    EXPECT_TRUE(states[0].codes.equal(wide_states[0].codes)) << count;
+  }
+}
+
 TEST_P(Rules8bit, GiveTheSameBitsForAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   std::vector<at::Tensor> results;
@@ -232,6 +254,8 @@ TEST_P(Rules8bit, RefusesWhatDoesNotFit) {
   at::Tensor weight = normal({300});
   std::vector<Quantized8bit> states = fresh_states(GetParam().rule, weight);
   EXPECT_THROW(update_8bit(weight, normal({299}), states, GetParam()), c10::Error);
+  EXPECT_THROW(update_8bit(weight, normal({300}).to(at::kBFloat16), states, GetParam()),
+               c10::Error);
   states.back().absmax = at::zeros({1});
   EXPECT_THROW(update_8bit(weight, normal({300}), states, GetParam()), c10::Error);
   states.pop_back();

@@ -38,8 +38,8 @@ at::Tensor dequantize_on_cuda(const at::Tensor& codes, const at::Tensor& absmax,
 }
 
 void update_on_cuda(at::Tensor& weight, const at::Tensor& grad, at::TensorList states, int64_t rule,
-                    at::ArrayRef<double> numbers) {
-  const Update8bit update = unpacked_8bit(rule, numbers);
+                    at::ArrayRef<double> numbers, int64_t key) {
+  const Update8bit update = unpacked_8bit(rule, numbers, key);
   check_update_8bit(weight, grad, states, update.rule);
   if (weight.numel() == 0) return;
   const c10::cuda::CUDAGuard guard(weight.device());

@@ -42,6 +42,7 @@ struct Update8bit {
   double weight_decay = 0;
   int64_t time = 1;  // of this update, from 1: for the correction of moments that started at 0
   bool nesterov = false;
+  uint64_t rounding_key = 0;  // of bf16 weights
 };
 
 // What one element's update needs, in fp32.

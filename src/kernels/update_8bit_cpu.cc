@@ -1,6 +1,6 @@
 #include "kernels/update_8bit_cpu.h"
 
-#include "kernels/cpu_loops.h"
+#include "kernels/rounding_bits.h"
 
 namespace sdtune {
 
@@ -43,11 +43,31 @@ SDTUNE_INLINE float quantize_block(const float* __restrict x, const DynamicCode&
   return absmax;
 }
 
+SDTUNE_INLINE void widen(const BFloat16Bits* __restrict from, float* __restrict to, int count) {
+  for (int i = 0; i < count; ++i) to[i] = load(from[i]);
+}
+
+// The bits of store_rounded() in stochastic_round.h.
+SDTUNE_INLINE void store_rounded(const float* __restrict from, const Update8bitJob& job,
+                                 int64_t start, int count) {
+  BFloat16Bits* __restrict to = job.narrow_weight + start;
+  const uint64_t key = job.rounding_key;
+  const uint32_t block_key = rounding_block_key(key, start / kRoundingBlock);
+  const auto place = static_cast<uint32_t>(start % kRoundingBlock);
+  const auto n = static_cast<uint32_t>(count);
+  for (uint32_t i = 0; i < n; ++i) {
+    to[i].bits = round_to_bf16_bits(bits_as<uint32_t>(from[i]), key, block_key, place + i);
+  }
+}
+
 template <Rule8bit rule>
 SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, int64_t end_block) {
   constexpr int kStates = states_of(rule);
   const Coefficients8bit c = job.coefficients;
   const bool plain = job.plain[0] != nullptr;
+  const bool narrow = job.narrow_weight != nullptr;
+  alignas(64) float wide_weight[kBlock8bit];
+  alignas(64) float wide_grad[kBlock8bit];
   alignas(64) float values[kStates][kBlock8bit];
   float* states[kStates];
   for (int64_t block = first_block; block < end_block; ++block) {
@@ -59,9 +79,14 @@ SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, 
       dequantize_block(job.states[s].codes + start, job.states[s].absmax[block],
                        dynamic_code(state_is_signed(rule, s)), values[s], count);
     }
-    float* __restrict weight = job.weight + start;
-    const float* __restrict grad = job.grad + start;
+    if (narrow) {
+      widen(job.narrow_weight + start, wide_weight, count);
+      widen(job.narrow_grad + start, wide_grad, count);
+    }
+    float* __restrict weight = narrow ? wide_weight : job.weight + start;
+    const float* __restrict grad = narrow ? wide_grad : job.grad + start;
     for (int i = 0; i < count; ++i) update_element<rule>(c, grad[i], weight[i], states, i);
+    if (narrow) store_rounded(wide_weight, job, start, count);
     for (int s = 0; s < kStates && !plain; ++s) {
       job.states[s].absmax[block] = quantize_block(
           values[s], dynamic_code(state_is_signed(rule, s)), job.states[s].codes + start, count);

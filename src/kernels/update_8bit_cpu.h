@@ -3,6 +3,7 @@
 // optimizer_8bit.cc splits the blocks.
 #pragma once
 
+#include "kernels/cpu_loops.h"
 #include "kernels/update_8bit.h"
 
 namespace sdtune {
@@ -18,6 +19,10 @@ struct Update8bitJob {
   Coefficients8bit coefficients;
   float* weight;      // [count]
   const float* grad;  // [count]
+  // bf16 in place of those, where set; weights are stored by stochastic rounding with the key.
+  BFloat16Bits* narrow_weight;
+  const BFloat16Bits* narrow_grad;
+  uint64_t rounding_key;
   State8bit states[kMostStates8bit];
   float* plain[kMostStates8bit];  // [count]: fp32 states in place of those, where the first is set
   int64_t count;

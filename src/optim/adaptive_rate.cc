@@ -60,13 +60,13 @@ void AdaptiveRate::step(const UpdateMoment& moment) {
   each_with_gradient([&](size_t g, size_t i) {
     TensorUpdate update = prepare(g, i, moment);
     gather(update);
-    if (moves_while_gathering()) store(update, moment);
+    if (moves_while_gathering()) store(update);
   });
   if (!adapt() || moves_while_gathering()) return;
   each_with_gradient([&](size_t g, size_t i) {
     TensorUpdate update = prepare(g, i, moment);
     apply(update);
-    store(update, moment);
+    store(update);
   });
 }
 

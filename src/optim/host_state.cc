@@ -6,7 +6,7 @@ namespace sdtune {
 
 void move_to_host(ParameterState& state) {
   for (auto& [name, tensor] : state) {
-    if (tensor.is_cpu()) continue;
+    if (!tensor.is_cuda()) continue;
     const auto options = tensor.options().device(at::kCPU).pinned_memory(true);
     at::Tensor pinned = at::empty(tensor.sizes(), options, tensor.suggest_memory_format());
     tensor = pinned.copy_(tensor);
@@ -15,7 +15,7 @@ void move_to_host(ParameterState& state) {
 
 std::vector<at::Tensor> lend_to_device(ParameterState& state, at::Device device) {
   std::vector<at::Tensor> lent;
-  if (device.is_cpu()) return lent;
+  if (!device.is_cuda()) return lent;
   for (auto& [name, tensor] : state) {
     // Numbers that a rule reads on the CPU are not pinned and stay.
     const bool moves = tensor.is_cpu() && tensor.is_pinned();
@@ -38,7 +38,7 @@ void wait_for_devices(const std::vector<ParameterGroup>& groups) {
   for (const ParameterGroup& group : groups) {
     for (const NamedParameter& parameter : group.parameters) {
       const at::Device device = parameter.tensor.device();
-      if (device.is_cpu()) continue;
+      if (!device.is_cuda()) continue;
       c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
     }
   }

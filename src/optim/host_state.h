@@ -9,7 +9,7 @@
 
 namespace sdtune {
 
-// Moves tensors on a device to pinned host memory. Those on the CPU stay what they are.
+// Moves tensors on a CUDA device to pinned host memory. Others stay what they are.
 void move_to_host(ParameterState& state);
 
 // Copies the pinned tensors to `device` and puts the copies in their place; returns the pinned ones

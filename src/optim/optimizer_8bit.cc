@@ -149,6 +149,7 @@ void Optimizer8bit::apply(TensorUpdate& update) {
   ParameterState& state = update.state;
   Update8bit now = options_.update;
   now.rate = update.rate;
+  now.rounding_key = update.rounding_key;
   now.time = static_cast<int64_t>(count_step(state));
   warm_up(options_, now);
   std::vector<Quantized8bit> moments;

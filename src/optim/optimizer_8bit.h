@@ -26,6 +26,7 @@ class Optimizer8bit : public TensorOptimizer {
   // (fp32, one for each 256), or "exp_avg" (fp32) for a small tensor; and "step".
   void add_state(const at::Tensor& parameter, ParameterState& state) const override;
   void apply(TensorUpdate& update) override;
+  bool rounds_by_itself() const override { return true; }
 
  private:
   Optimizer8bitOptions options_;

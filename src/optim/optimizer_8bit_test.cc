@@ -51,6 +51,9 @@ void take_steps(Optimizer& optimizer, Net& net, int64_t first, int64_t end) {
 
 OptimizerArguments words(const std::vector<std::string>& list) { return OptimizerArguments(list); }
 
+// The same values in another layout, which the one-pass update does not take.
+at::Tensor transposed(const at::Tensor& gradient) { return gradient.t().contiguous().t(); }
+
 struct Named {
   std::string type;
   std::vector<std::string> arguments;
@@ -88,6 +91,27 @@ TEST_P(Optimizers8bit, TrainBf16Weights) {
   EXPECT_TRUE(net.matrix.isfinite().all().item<bool>());
 }
 
+// A gradient in another layout sends a bf16 weight through the base's fp32 copy.
+TEST_P(Optimizers8bit, TrainBf16WeightsInOnePassToTheSameBits) {
+  Net one_pass, copied;
+  for (Net* net : {&one_pass, &copied}) {
+    net->matrix = net->matrix.detach().to(at::kBFloat16).requires_grad_(true);
+  }
+  const auto a = make_optimizer(GetParam().type, one_pass.groups(), words(GetParam().arguments));
+  const auto b = make_optimizer(GetParam().type, copied.groups(), words(GetParam().arguments));
+  for (int64_t step = 0; step < 3; ++step) {
+    for (Net* net : {&one_pass, &copied}) {
+      net->set_gradients(static_cast<uint64_t>(step));
+      const at::Tensor narrow = net->matrix.grad().to(at::kBFloat16);
+      net->matrix.mutable_grad().reset();
+      net->matrix.mutable_grad() = net == &one_pass ? narrow : transposed(narrow);
+    }
+    a->step({.seed = 3, .step = step});
+    b->step({.seed = 3, .step = step});
+  }
+  EXPECT_TRUE(one_pass.matrix.equal(copied.matrix));
+}
+
 TEST_P(Optimizers8bit, DoOnCudaWhatTheyDoOnTheCpu) {
   if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
   Net here, there;
@@ -103,6 +127,18 @@ TEST_P(Optimizers8bit, DoOnCudaWhatTheyDoOnTheCpu) {
   for (const auto& [name, tensor] : state_of(*b)) {
     EXPECT_EQ(tensor.is_pinned(), paged && tensor.numel() > 1) << name;
   }
+}
+
+// As the expected memory is counted: no values, only shapes.
+TEST_P(Optimizers8bit, KnowTheirStateWithoutValues) {
+  Net net, shapes;
+  shapes.matrix = shapes.matrix.detach().to(at::kMeta);
+  shapes.vector = shapes.vector.detach().to(at::kMeta);
+  const auto real = make_optimizer(GetParam().type, net.groups(), words(GetParam().arguments));
+  const auto meta = make_optimizer(GetParam().type, shapes.groups(), words(GetParam().arguments));
+  const std::map<std::string, at::Tensor> expected = state_of(*real), found = state_of(*meta);
+  ASSERT_EQ(expected.size(), found.size());
+  for (const auto& [name, tensor] : expected) EXPECT_EQ(found.at(name).nbytes(), tensor.nbytes());
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -51,29 +51,42 @@ ParameterState& TensorOptimizer::state_of(size_t group, size_t index) {
 }
 
 TensorUpdate TensorOptimizer::prepare(size_t group, size_t index, const UpdateMoment& moment) {
-  const at::Tensor& parameter = groups_[group].parameters[index].tensor;
-  at::Tensor weight = parameter.detach().to(at::kFloat);
-  at::Tensor gradient = parameter.grad().to(at::kFloat);
-  // Fused kernels walk both in the order of memory.
-  if (gradient.strides() != weight.strides()) {
-    gradient = at::empty_like(weight).copy_(gradient);
-  }
-  return {group, index, weight, gradient, rate(group, moment), state_of(group, index)};
-}
-
-void TensorOptimizer::store(const TensorUpdate& update, const UpdateMoment& moment) const {
-  const NamedParameter& parameter = groups_[update.group].parameters[update.index];
-  const at::Tensor target = parameter.tensor.detach();
-  if (target.scalar_type() == at::kFloat) return;
-  if (target.scalar_type() != at::kBFloat16 || !rounds_stochastically_) {
-    target.copy_(update.weight);
-    return;
-  }
+  const NamedParameter& parameter = groups_[group].parameters[index];
   // The name stands for the tensor, so that draws do not change when groups do.
   Random random(moment.seed, Draw::kRounding, static_cast<uint64_t>(moment.step),
                 hash_number(parameter.name));
   const uint64_t high = random.next();
-  store_rounded(target, update.weight, (high << 32) | random.next());
+  at::Tensor weight = parameter.tensor.detach();
+  at::Tensor gradient = parameter.tensor.grad();
+  const auto is_narrow = [](const at::Tensor& t) {
+    return t.scalar_type() == at::kBFloat16 && t.is_contiguous();
+  };
+  if (!rounds_by_itself() || !rounds_stochastically_ || !is_narrow(weight) ||
+      !is_narrow(gradient)) {
+    weight = weight.to(at::kFloat);
+    gradient = gradient.to(at::kFloat);
+  }
+  // Fused kernels walk both in the order of memory.
+  if (gradient.strides() != weight.strides()) {
+    gradient = at::empty_like(weight).copy_(gradient);
+  }
+  return {.group = group,
+          .index = index,
+          .weight = weight,
+          .gradient = gradient,
+          .rate = rate(group, moment),
+          .rounding_key = (high << 32) | random.next(),
+          .state = state_of(group, index)};
+}
+
+void TensorOptimizer::store(const TensorUpdate& update) const {
+  const at::Tensor target = groups_[update.group].parameters[update.index].tensor.detach();
+  if (target.scalar_type() == update.weight.scalar_type()) return;
+  if (target.scalar_type() != at::kBFloat16 || !rounds_stochastically_) {
+    target.copy_(update.weight);
+    return;
+  }
+  store_rounded(target, update.weight, update.rounding_key);
 }
 
 void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
@@ -82,7 +95,7 @@ void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMome
   const std::vector<at::Tensor> lent = lend_to_device(update.state, update.weight.device());
   apply(update);
   return_to_host(update.state, lent);
-  store(update, moment);
+  store(update);
 }
 
 void TensorOptimizer::apply_together(std::vector<TensorUpdate>& updates) {

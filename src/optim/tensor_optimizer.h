@@ -41,9 +41,10 @@ double count_step(ParameterState& state);
 struct TensorUpdate {
   size_t group;
   size_t index;
-  at::Tensor weight;    // fp32, to be changed in place
-  at::Tensor gradient;  // fp32, laid out as the weight; not to be changed
-  double rate;          // learning rate times the schedule's factor
+  at::Tensor weight;      // fp32, to be changed in place; bf16 where rounds_by_itself()
+  at::Tensor gradient;    // of the weight's type, laid out as the weight; not to be changed
+  double rate;            // learning rate times the schedule's factor
+  uint64_t rounding_key;  // of this tensor in this step
   ParameterState& state;
 };
 
@@ -63,6 +64,9 @@ class TensorOptimizer : public Optimizer {
   virtual void add_state(const at::Tensor& parameter, ParameterState& state) const = 0;
   // The rule: changes update.weight and update.state. No gradients are recorded.
   virtual void apply(TensorUpdate& update) = 0;
+  // Whether apply() also takes contiguous bf16 weights with bf16 gradients, and stores them as
+  // store_rounded() would with update.rounding_key: saves the fp32 copies.
+  virtual bool rounds_by_itself() const { return false; }
   // The rule for fp32 parameters of one group on CUDA, where a kernel may take them all at once.
   virtual void apply_together(std::vector<TensorUpdate>& updates);
 
@@ -70,7 +74,7 @@ class TensorOptimizer : public Optimizer {
   // What apply() is given. For a narrow parameter update.weight is a copy, for store().
   TensorUpdate prepare(size_t group, size_t index, const UpdateMoment& moment);
   // Brings the weight of a narrow parameter back to it.
-  void store(const TensorUpdate& update, const UpdateMoment& moment) const;
+  void store(const TensorUpdate& update) const;
   // Calls use(group, index) for every parameter that has a gradient.
   template <class Use>
   void each_with_gradient(Use use) {
