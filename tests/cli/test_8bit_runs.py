@@ -15,6 +15,7 @@ def run(sdtune, small_models, pictures, output, *more):
 @pytest.mark.parametrize(
     "options",
     [["--use_8bit_adam"], ["--optimizer_type=PagedLion8bit", "--mixed_precision=bf16"],
+     ["--use_8bit_adam", "--mixed_precision=bf16", "--full_bf16"],
      ["--optimizer_type=AdamW", "--offload_optimizer"]],
 )
 def test_a_resumed_run_ends_with_the_same_bytes(sdtune, small_models, pictures, tmp_path, options):
