@@ -61,6 +61,7 @@ std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& o
       trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
   const TrainedParts parts{&trainee.unet,
                            trainee.trains_text_encoder ? &trainee.text_encoder : nullptr};
+  const AveragedWeights averaged(*trainee.optimizer);
   save_stable_diffusion(*trainee.source, parts, request);
   return request.path;
 }

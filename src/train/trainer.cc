@@ -213,7 +213,7 @@ void Trainer::record(const StepResult& result, double data_s, Progress& progress
                          static_cast<double>(recent_losses_.size());
   const double seconds = data_s + result.encode_s + result.unet_s + result.update_s;
   const double rate = static_cast<double>(result.images) / seconds;
-  const double lr = options_.optimizer.learning_rate * schedule_.factor(position_.step - 1);
+  const double lr = trainee_.optimizer->rate_in_use(0, schedule_.factor(position_.step - 1));
   run_folder_->event("step", {{"step", position_.step},
                               {"loss", result.loss},
                               {"lr", lr},
