@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -194,10 +197,46 @@ AppendFile::AppendFile(const fs::path& path) : path_(path) {
 AppendFile::~AppendFile() { ::close(fd_); }
 
 void AppendFile::append(std::string_view line, bool sync) {
-  std::string whole(line);
+  std::string whole = cut_short_ ? "\n" : "";
+  whole += line;
   whole += '\n';
-  write_all(fd_, reinterpret_cast<const std::byte*>(whole.data()), whole.size(), path_);
+  append_bytes(whole, sync);
+}
+
+void AppendFile::append_bytes(std::string_view bytes, bool sync) {
+  struct stat before = {}, after = {};
+  const bool known = ::fstat(fd_, &before) == 0;
+  try {
+    write_all(fd_, reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), path_);
+    cut_short_ = false;
+  } catch (const Error&) {
+    if (known && ::fstat(fd_, &after) == 0 && after.st_size > before.st_size) cut_short_ = true;
+    throw;
+  }
   if (sync && ::fdatasync(fd_) != 0) fail("the file cannot be brought to disk", path_, errno);
+}
+
+FileLock::FileLock(const fs::path& path) {
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail("the file cannot be opened", path, errno);
+  // is_held() of another process takes the lock for a moment.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ::close(fd_);
+  throw Error("another process is at work here", path.parent_path().string(),
+              "wait until it has ended, or choose another name or folder");
+}
+
+FileLock::~FileLock() { ::close(fd_); }
+
+bool FileLock::is_held(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return held;
 }
 
 void make_writable_folder(const fs::path& path) {

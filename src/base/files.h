@@ -68,17 +68,36 @@ class AtomicFile {
 
 void write_file(const fs::path& path, std::string_view text);  // atomic
 
-// Appends whole lines to a file; each append is one write(2) and is synced when `sync` is set.
+// Appends whole lines or records to a file; each is one write(2), synced when `sync` is set.
 class AppendFile {
  public:
   explicit AppendFile(const fs::path& path);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
+  // Where a full disk cut a line short, the next one still begins on a line of its own.
   void append(std::string_view line, bool sync = false);
+  void append_bytes(std::string_view bytes, bool sync = false);
 
  private:
   fs::path path_;
+  int fd_ = -1;
+  bool cut_short_ = false;
+};
+
+// A file that one process at a time holds. It is let go when the process ends, however it ends.
+class FileLock {
+ public:
+  // Makes the file where it is missing. Error when another process holds it. Where the file system
+  // knows no locks, nothing is held and nothing is said.
+  explicit FileLock(const fs::path& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+  static bool is_held(const fs::path& path);  // by any process, this one too
+
+ private:
   int fd_ = -1;
 };
 

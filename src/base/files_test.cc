@@ -263,6 +263,44 @@ TEST_F(Files, LinesOfTwoAppendersDoNotMix) {
   }
 }
 
+TEST_F(Files, ALineAfterOneThatWasCutShortStandsAlone) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    AppendFile file(folder_ / "events");
+    file.append("one");
+    rlimit limit = {6, 100};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    bool failed = false;
+    try {
+      file.append("second");
+    } catch (const Error&) {
+      failed = true;
+    }
+    limit = {100, 100};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    file.append("third");
+    ::_exit(failed ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(read_file(folder_ / "events"), "one\nse\nthird\n");
+}
+
+TEST_F(Files, ALockIsHeldByOneAndLetGoAtTheEnd) {
+  const fs::path path = folder_ / "lock";
+  EXPECT_FALSE(FileLock::is_held(path));
+  {
+    const FileLock lock(path);
+    EXPECT_TRUE(FileLock::is_held(path));
+    EXPECT_THROW(FileLock{path}, Error);
+  }
+  EXPECT_FALSE(FileLock::is_held(path));
+  const FileLock again(path);
+  EXPECT_TRUE(FileLock::is_held(path));
+}
+
 TEST_F(Files, MapsAFile) {
   const std::string text = patterned(100001);
   write_file(folder_ / "a", text);

@@ -42,6 +42,7 @@ void install_stop_signals() {
   action.sa_flags = SA_RESTART;  // reads and writes under way go on
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 int stop_signal() { return received_signal; }
@@ -104,6 +105,19 @@ uint64_t random_seed() {
     seed = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
   }
   return seed;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+int64_t process_id() { return getpid(); }
+
+std::optional<std::string> environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
 }
 
 std::string program_folder() {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace sdtune {
 
 // After this the first SIGINT or SIGTERM sets a flag and the second ends the process at once with
-// 128 + its number.
+// 128 + its number. A file that may not grow further becomes an error of its write, as a full disk.
 void install_stop_signals();
 // 0, or the number of the first stop signal received.
 int stop_signal();
@@ -26,6 +27,10 @@ std::string local_time_iso8601();  // "2026-01-31T12:00:00"
 double seconds_since_start();      // since the process began
 std::string processor_name();      // "AMD EPYC …", for records of a run
 uint64_t random_seed();            // from the system's entropy
+std::string host_name();           // of this machine
+int64_t process_id();
+// Nothing for a variable that is not set or empty.
+std::optional<std::string> environment_variable(const char* name);
 // The folder of the running program's file.
 std::string program_folder();
 

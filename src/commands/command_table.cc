@@ -6,6 +6,7 @@
 #include "commands/docs.h"
 #include "commands/merge_captions.h"
 #include "commands/merge_tags.h"
+#include "commands/pause.h"
 #include "commands/prepare.h"
 #include "commands/resize_images.h"
 #include "commands/train.h"
@@ -20,6 +21,11 @@ const std::vector<Command>& commands() {
        run_train,
        describe_defaults<TrainOptions>,
        true},
+      {"pause",
+       {},
+       "Ask a run to keep its state and end after its step.",
+       run_pause,
+       describe_defaults<PauseOptions>},
       {"merge-captions",
        {"merge_captions_to_metadata"},
        "Gather the caption files beside pictures into metadata.",

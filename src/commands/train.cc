@@ -8,7 +8,9 @@
 #include "base/system.h"
 #include "commands/device.h"
 #include "options/command_line.h"
+#include "train/accelerate_environment.h"
 #include "train/debug_dataset.h"
+#include "train/lr_plot.h"
 #include "train/trainer.h"
 
 namespace sdtune {
@@ -27,8 +29,10 @@ void make_paths_absolute(TrainOptions& options) {
   fs::path& model = options.model.pretrained_model_name_or_path;
   if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
   make_absolute(options.run.output_dir);
-  for (auto* path : {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-                     &options.dataset.dataset_config, &options.log.trace_dir}) {
+  for (auto* path :
+       {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
+        &options.dataset.dataset_config, &options.dataset.pictures.conditioning_data_dir,
+        &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }
 }
@@ -53,6 +57,13 @@ int run_train(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   configure_log({.level = log_level(options.log.console_log_level),
                  .file = options.log.console_log_file.value_or("").string()});
+  apply_accelerate_environment(table);
+  explain_accepted(table);
+  if (options.schedule.plot_lr) {
+    validate(options);
+    plot_learning_rate(options);
+    return 0;
+  }
   if (options.dataset.debug_dataset) {
     validate(options);
     install_stop_signals();

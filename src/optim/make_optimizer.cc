@@ -12,10 +12,10 @@ namespace {
 
 OptimizerTable all_optimizers() {
   OptimizerTable all;
-  for (const auto& family :
-       {adam_optimizers, sgd_optimizers, lion_optimizers, adafactor_optimizers,
-        d_adaptation_optimizers, d_adapt_adan_optimizers, prodigy_optimizers,
-        schedule_free_optimizers, came_optimizers, adan_optimizers, adam_variants}) {
+  for (const auto& family : {adam_optimizers, sgd_optimizers, lion_optimizers, adafactor_optimizers,
+                             d_adaptation_optimizers, d_adapt_adan_optimizers, prodigy_optimizers,
+                             schedule_free_optimizers, came_optimizers, adan_optimizers,
+                             adam_variants, optimizers_8bit}) {
     for (OptimizerEntry& entry : family()) all.push_back(std::move(entry));
   }
   return all;

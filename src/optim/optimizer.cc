@@ -10,6 +10,11 @@ void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
 
 std::optional<double> Optimizer::adapted_rate(size_t) const { return std::nullopt; }
 
+void Optimizer::keep_state_on_host() {
+  throw UsageError("this optimizer needs the state of all tensors at once, on their device",
+                   "--offload_optimizer", "leave it away or choose AdamW, AdamW8bit or Lion");
+}
+
 void Optimizer::zero_grad() {
   for (ParameterGroup& group : groups_) {
     for (NamedParameter& parameter : group.parameters) parameter.tensor.mutable_grad().reset();
@@ -40,7 +45,10 @@ at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_n
   std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2);
   for (at::Tensor& norm : norms) norm = norm.to(at::kFloat);
   at::Tensor total = at::linalg_vector_norm(at::stack(norms));
-  if (max_norm > 0) at::_foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp_max(1));
+  // A norm that is no number leaves the gradients as they are, so that the bad one can be found.
+  if (max_norm > 0) {
+    at::_foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp_max(1).nan_to_num_(1));
+  }
   return total;
 }
 

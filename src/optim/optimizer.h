@@ -68,6 +68,11 @@ class Optimizer {
   // for bit. Nothing for other rules.
   virtual void use_averaged_weights(bool /*averaged*/) {}
 
+  // From now on the state lives in host memory (pinned) and visits the parameters' device one
+  // tensor at a time. To be called before the first step. UsageError where the rule does not update
+  // tensor by tensor. No difference for parameters on the CPU.
+  virtual void keep_state_on_host();
+
   // bf16 weights are stored by stochastic rounding unless this is off.
   void round_stochastically(bool on) { rounds_stochastically_ = on; }
 

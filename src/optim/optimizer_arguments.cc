@@ -116,6 +116,34 @@ void ArgumentReader::betas(const std::string& key, double& first, double& second
   second = both[1];
 }
 
+void ArgumentReader::text(const std::string& key, std::string& field,
+                          const std::vector<std::string>& choices) {
+  const PythonLiteral* given = find(key);
+  if (given == nullptr) return;
+  const auto* text = std::get_if<std::string>(&given->value);
+  const bool is_known =
+      text != nullptr &&
+      (choices.empty() || std::find(choices.begin(), choices.end(), *text) != choices.end());
+  if (!is_known) {
+    refuse(key, choices.empty() ? "a text in quotes"
+                                : fmt::format("one of {}", fmt::join(choices, ", ")));
+  }
+  field = *text;
+}
+
+void ArgumentReader::integers(const std::string& key, std::vector<int64_t>& field) {
+  const PythonLiteral* given = find(key);
+  if (given == nullptr) return;
+  const auto* items = std::get_if<std::vector<PythonLiteral>>(&given->value);
+  if (items == nullptr || items->empty()) refuse(key, "whole numbers, as [100, 200]");
+  field.clear();
+  for (const PythonLiteral& item : *items) {
+    const auto* integer = std::get_if<int64_t>(&item.value);
+    if (integer == nullptr || *integer < 0) refuse(key, "whole numbers, as [100, 200]");
+    field.push_back(*integer);
+  }
+}
+
 void ArgumentReader::without_effect(std::initializer_list<const char*> keys) {
   without_effect_.insert(without_effect_.end(), keys.begin(), keys.end());
 }

@@ -38,6 +38,9 @@ class ArgumentReader {
   void numbers(const std::string& key, std::span<double> fields, double low, double high);
   void betas(const std::string& key, double& first, double& second);  // each in [0, 1]
 
+  // One of the choices, or any text when there are none.
+  void text(const std::string& key, std::string& field, const std::vector<std::string>& choices);
+  void integers(const std::string& key, std::vector<int64_t>& field);  // one or more, none below 0
   // Keys that the reference takes and that change nothing here.
   void without_effect(std::initializer_list<const char*> keys);
 

@@ -30,5 +30,6 @@ OptimizerTable d_adaptation_optimizers();   // DAdaptation and DAdapt...
 OptimizerTable d_adapt_adan_optimizers();   // DAdaptAdan, DAdaptAdanIP
 OptimizerTable prodigy_optimizers();        // Prodigy
 OptimizerTable schedule_free_optimizers();  // RAdam-, AdamW-, SGDScheduleFree
+OptimizerTable optimizers_8bit();           // bitsandbytes' names: AdamW8bit, PagedAdamW, …
 
 }  // namespace sdtune

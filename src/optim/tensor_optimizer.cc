@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/philox.h"
 #include "kernels/stochastic_round.h"
+#include "optim/host_state.h"
 
 namespace sdtune {
 
@@ -43,7 +44,9 @@ TensorOptimizer::TensorOptimizer(std::vector<ParameterGroup> groups)
 
 ParameterState& TensorOptimizer::state_of(size_t group, size_t index) {
   ParameterState& state = states_[group][index];
-  if (state.empty()) add_state(groups_[group].parameters[index].tensor.detach(), state);
+  if (!state.empty()) return state;
+  add_state(groups_[group].parameters[index].tensor.detach(), state);
+  if (state_is_on_host_) move_to_host(state);
   return state;
 }
 
@@ -76,7 +79,9 @@ void TensorOptimizer::store(const TensorUpdate& update, const UpdateMoment& mome
 void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
   const at::NoGradGuard no_grad;
   TensorUpdate update = prepare(group, index, moment);
+  const std::vector<at::Tensor> lent = lend_to_device(update.state, update.weight.device());
   apply(update);
+  return_to_host(update.state, lent);
   store(update, moment);
 }
 
@@ -89,7 +94,7 @@ void TensorOptimizer::step(const UpdateMoment& moment) {
   std::vector<std::vector<TensorUpdate>> together(groups_.size());
   each_with_gradient([&](size_t g, size_t i) {
     const at::Tensor& parameter = groups_[g].parameters[i].tensor;
-    if (parameter.is_cuda() && parameter.scalar_type() == at::kFloat) {
+    if (parameter.is_cuda() && parameter.scalar_type() == at::kFloat && !state_is_on_host_) {
       together[g].push_back(prepare(g, i, moment));
     } else {
       update_tensor(g, i, moment);
@@ -100,7 +105,13 @@ void TensorOptimizer::step(const UpdateMoment& moment) {
   }
 }
 
+void TensorOptimizer::keep_state_on_host() {
+  if (!updates_tensor_by_tensor()) Optimizer::keep_state_on_host();
+  state_is_on_host_ = true;
+}
+
 void TensorOptimizer::visit_state(const StateVisitor& visitor) {
+  if (state_is_on_host_) wait_for_devices(groups_);
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
       for (auto& [name, tensor] : state_of(g, i)) {

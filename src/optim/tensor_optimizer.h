@@ -55,6 +55,7 @@ class TensorOptimizer : public Optimizer {
   bool updates_tensor_by_tensor() const override { return true; }
   void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;
   void visit_state(const StateVisitor& visitor) override;
+  void keep_state_on_host() override;
 
  protected:
   // Adds what the rule keeps for a parameter, as it is before the first update. `parameter` may be
@@ -65,6 +66,7 @@ class TensorOptimizer : public Optimizer {
   // The rule for fp32 parameters of one group on CUDA, where a kernel may take them all at once.
   virtual void apply_together(std::vector<TensorUpdate>& updates);
 
+  bool state_is_on_host() const { return state_is_on_host_; }
   ParameterState& state_of(size_t group, size_t index);
   // What apply() is given. For a narrow parameter update.weight is a copy, for store().
   TensorUpdate prepare(size_t group, size_t index, const UpdateMoment& moment);
@@ -84,6 +86,7 @@ class TensorOptimizer : public Optimizer {
 
  private:
   std::vector<std::vector<ParameterState>> states_;  // as groups_
+  bool state_is_on_host_ = false;
 };
 
 }  // namespace sdtune

@@ -76,6 +76,7 @@ struct Option {
   bool positional = false;
   bool required = false;
   bool recorded = true;
+  bool is_path = false;  // a file or folder of this machine
   OptionValue default_value;
   std::function<OptionValue()> get;
   std::function<void(const OptionValue&)> set;  // takes only what check_value() returned

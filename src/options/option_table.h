@@ -16,7 +16,7 @@
 
 namespace sdtune {
 
-enum class OptionSource { kDefault, kFile, kCommandLine };
+enum class OptionSource { kDefault, kEnvironment, kFile, kCommandLine };
 
 class OptionTable {
  public:
@@ -35,7 +35,7 @@ class OptionTable {
   // Stores a value that check_value() or parse_value() returned.
   void assign(const Option& option, const OptionValue& value, OptionSource source);
   OptionSource source(const std::string& name) const;
-  // True when the option was given on the command line or in a file.
+  // True when the option was given: on the command line, in a file or in the environment.
   bool was_set(const std::string& name) const { return source(name) != OptionSource::kDefault; }
 
  private:
@@ -142,6 +142,7 @@ class OptionCollector {
     option.group = group_;
     option.help = help;
     option.kind = option_fields::kind_of<Type>();
+    option.is_path = std::is_same_v<Type, std::filesystem::path>;
     if constexpr (std::is_same_v<Type, int>) option.largest = std::numeric_limits<int>::max();
     if constexpr (std::is_enum_v<Type>) {
       static_assert((std::is_same_v<Extras, EnumNames<Type>> || ...),

@@ -19,10 +19,6 @@ struct OptimizerOptions {
   std::optional<std::string> block_lr;
   double max_grad_norm = 1;
   std::vector<std::string> optimizer_args;
-  std::string lr_scheduler = "constant";
-  StepsOrRatio lr_warmup_steps;
-  int64_t lr_scheduler_num_cycles = 1;
-  double lr_scheduler_power = 1;
 
   // --optimizer_type, or what the flags stand for; AdamW where nothing was said.
   std::string type() const {
@@ -54,14 +50,6 @@ struct OptimizerOptions {
       "Further settings of the optimizer, as Python writes values: weight_decay=0.01 "
       "\"betas=(0.9, 0.999)\" amsgrad=True. Names are those of the packages that sd-scripts uses; "
       "bf16 weights are stored by stochastic rounding unless stochastic_rounding=False.");
-    v("lr_scheduler", lr_scheduler, "How the learning rate changes over the run.",
-      Choices{"constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts",
-              "polynomial"});
-    v("lr_warmup_steps", lr_warmup_steps,
-      "Steps, or share of all steps, over which the rate rises from 0.");
-    v("lr_scheduler_num_cycles", lr_scheduler_num_cycles, "Cycles of cosine_with_restarts.",
-      Range{1, 1e6});
-    v("lr_scheduler_power", lr_scheduler_power, "Power of polynomial.", Range{0, 100});
   }
 };
 

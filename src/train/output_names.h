@@ -16,6 +16,7 @@ struct SaveMoment {
   enum class Kind { kEnd, kEpoch, kStep };
   Kind kind = Kind::kEnd;
   int64_t number = 0;
+  bool operator==(const SaveMoment&) const = default;
 };
 
 // "<name>", "<name>-000002" or "<name>-step00000100"; without --output_name the base is last, epoch

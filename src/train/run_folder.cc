@@ -1,7 +1,10 @@
 #include "train/run_folder.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "base/error.h"
+#include "base/log.h"
 #include "base/system.h"
 
 namespace sdtune {
@@ -17,7 +20,9 @@ std::filesystem::path made(std::filesystem::path folder) {
 
 RunFolder::RunFolder(const std::filesystem::path& output_dir, const std::string& name,
                      const std::string& run_toml)
-    : path_(made(output_dir / (name + "-run"))), events_(path_ / "events.jsonl") {
+    : path_(made(output_dir / (name + "-run"))),
+      lock_(path_ / kLock),
+      events_(path_ / "events.jsonl") {
   write_file(path_ / "run.toml", run_toml);
 }
 
@@ -27,8 +32,14 @@ void RunFolder::event(const std::string& kind, const nlohmann::ordered_json& fie
   line["event"] = kind;
   for (const auto& [key, value] : fields.items()) line[key] = value;
   // A loss that is not finite becomes null, as JSON has no word for it.
-  events_.append(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
-                 kind != "step");
+  try {
+    events_.append(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
+                   kind != "step");
+    warned_ = false;
+  } catch (const Error& error) {
+    if (!std::exchange(warned_, true))
+      log_warning("the record of the run has gaps: {} ({})", error.what(), error.where());
+  }
 }
 
 }  // namespace sdtune

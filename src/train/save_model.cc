@@ -48,10 +48,14 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
 
 }  // namespace
 
+SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options) {
+  return save_format(options, source_format(*trainee.source));
+}
+
 std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
                                          SaveMoment moment, const Position& position) {
   SaveRequest request;
-  request.format = save_format(options.save, source_format(*trainee.source));
+  request.format = trained_model_format(trainee, options.save);
   request.path = model_path(options, request.format, moment);
   request.precision = save_precision(options.save.save_precision);
   request.epoch = position.epoch;

@@ -10,6 +10,9 @@
 
 namespace sdtune {
 
+// The form that the models of this run are written in.
+SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options);
+
 // Returns the file or folder written. Errors as save_stable_diffusion().
 std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
                                          SaveMoment moment, const Position& position);

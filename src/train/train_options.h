@@ -10,8 +10,16 @@
 
 #include "options/config_file.h"
 #include "options/option.h"
+#include "train/compatibility_options.h"
 #include "train/data_options.h"
+#include "train/log_options.h"
+#include "train/loss_options.h"
+#include "train/noise_options.h"
 #include "train/optimizer_options.h"
+#include "train/run_control_options.h"
+#include "train/save_options.h"
+#include "train/schedule_options.h"
+#include "train/validation_options.h"
 
 namespace sdtune {
 
@@ -83,37 +91,6 @@ struct RunOptions {
   }
 };
 
-struct SaveOptions {
-  std::optional<std::string> save_model_as;
-  bool use_safetensors = false;
-  std::optional<std::string> save_precision;
-  std::optional<int64_t> save_every_n_epochs;
-  std::optional<int64_t> save_every_n_steps;
-  bool save_state = false;
-  bool save_state_on_train_end = false;
-  std::optional<std::string> resume;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Saving");
-    v("save_model_as", save_model_as,
-      "Form of the models written; the source's own when not given.",
-      Choices{"ckpt", "safetensors", "diffusers", "diffusers_safetensors"});
-    v("use_safetensors", use_safetensors,
-      "Write safetensors where --save_model_as leaves it open.");
-    v("save_precision", save_precision,
-      "Type of the weights written; as they were trained when not given.",
-      Choices{"float", "fp16", "bf16"});
-    v("save_every_n_epochs", save_every_n_epochs, "Write the model each n epochs.", Range{1, 1e9});
-    v("save_every_n_steps", save_every_n_steps, "Write the model each n steps.", Range{1, 1e12});
-    v("save_state", save_state, "With each model write what --resume needs to go on exactly.");
-    v("save_state_on_train_end", save_state_on_train_end, "Write the state at the end of the run.");
-    v("resume", resume,
-      "A state folder to go on from; \"auto\" takes the newest whole one of --output_dir, or "
-      "starts anew.");
-  }
-};
-
 struct ModelspecOptions {
   std::optional<std::string> title, author, description, license, tags, usage_hint, merged_from,
       trigger_phrase, preprocessor, is_negative_embedding;
@@ -136,53 +113,17 @@ struct ModelspecOptions {
   }
 };
 
-struct LogOutputOptions {
-  std::string console_log_level = "INFO";
-  std::optional<std::filesystem::path> console_log_file;
-  bool console_log_simple = false;
-  std::optional<std::filesystem::path> trace_dir;
-  int64_t trace_steps = 10;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Messages and records");
-    v("console_log_level", console_log_level, "Least level of messages shown.",
-      Choices{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"});
-    v("console_log_file", console_log_file, "Write messages to this file instead of the terminal.");
-    v("console_log_simple", console_log_simple, "Accepted: messages are plain already.");
-    v("trace_dir", trace_dir,
-      "Write every tensor of the first steps here, to be compared in Python.");
-    v("trace_steps", trace_steps, "How many steps --trace_dir covers.", Range{1, 1e6});
-  }
-};
-
-// Switches of sd-scripts that ask for what is always so here; a command line that has them runs
-// unchanged.
-struct CompatibilityOptions {
-  bool xformers = false, sdpa = false, mem_eff_attn = false, lowram = false, highvram = false,
-       persistent_data_loader_workers = false;
-  std::optional<std::string> tokenizer_cache_dir;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Accepted for sd-scripts' command lines; always so here");
-    v("xformers", xformers, "Attention saves memory in any case.");
-    v("sdpa", sdpa, "Attention saves memory in any case.");
-    v("mem_eff_attn", mem_eff_attn, "Attention saves memory in any case.");
-    v("lowram", lowram, "Weights are never held twice.");
-    v("highvram", highvram, "Caches are not emptied between batches.");
-    v("persistent_data_loader_workers", persistent_data_loader_workers,
-      "Loader threads live as long as the run.");
-    v("tokenizer_cache_dir", tokenizer_cache_dir, "The tokenizer is part of the program.");
-  }
-};
-
 struct TrainOptions {
   ModelOptions model;
   DataOptions dataset;
   RunOptions run;
   OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  NoiseOptions noise;
+  LossOptions loss;
+  ValidationOptions validation;
   SaveOptions save;
+  RunControlOptions control;
   ModelspecOptions modelspec;
   LogOutputOptions log;
   CompatibilityOptions compatibility;
@@ -194,7 +135,12 @@ struct TrainOptions {
     dataset.visit(v);
     run.visit(v);
     optimizer.visit(v);
+    schedule.visit(v);
+    noise.visit(v);
+    loss.visit(v);
+    validation.visit(v);
     save.visit(v);
+    control.visit(v);
     modelspec.visit(v);
     log.visit(v);
     compatibility.visit(v);

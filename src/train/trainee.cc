@@ -34,6 +34,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   const auto source = open_model({options.model.pretrained_model_name_or_path, options.model.v2,
                                   options.model.v_parameterization,
                                   options.model.vae.value_or(std::filesystem::path())});
+  Objective objective = make_objective(options.noise, options.loss, source->prediction, device);
   const bool trains_text = options.run.train_text_encoder;
   if (options.run.clip_skip > source->text_config.num_hidden_layers) {
     throw UsageError(
@@ -62,7 +63,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           trains_text,
           std::move(optimizer),
           precision.scale_loss ? std::optional<GradScaler>(device) : std::nullopt,
-          scaled_linear_schedule().to(device),
+          std::move(objective),
           ClipTokenizer(),
           options.run.clip_skip,
           static_cast<int>(options.dataset.captions.max_token_length),

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -20,15 +20,6 @@
 namespace sdtune {
 
 namespace {
-
-LrSchedule make_schedule(const OptimizerOptions& options, int64_t total_steps) {
-  return {lr_schedule_kind(options.lr_scheduler),
-          total_steps,
-          options.lr_warmup_steps.of(total_steps),
-          options.lr_scheduler_num_cycles,
-          options.lr_scheduler_power,
-          options.learning_rate};
-}
 
 int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
   return (batches + options.run.gradient_accumulation_steps - 1) /
@@ -56,18 +47,52 @@ bool captions_stay(const Dataset& dataset) {
   });
 }
 
+// A loss that is to be masked needs masks.
+void check_masks(const TrainOptions& options, const Dataset& dataset) {
+  const bool has_masks =
+      std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
+                  [](const SubsetOptions& s) { return s.alpha_mask || !s.mask_dir.empty(); });
+  if (!options.loss.masked_loss || has_masks) return;
+  throw UsageError("there are no masks for the loss", "--masked_loss",
+                   "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
+                   "masks with --conditioning_data_dir");
+}
+
+DatasetSetup read_pictures(const TrainOptions& options) {
+  DatasetSetup setup = read_dataset(options.dataset);
+  check_masks(options, setup.dataset);
+  return setup;
+}
+
+// The names of a step's pictures, or of the first of many.
+std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches) {
+  constexpr size_t kNamed = 8;
+  std::vector<std::string> names;
+  size_t count = 0;
+  for (const LoadedBatch& batch : batches) {
+    for (const int64_t item : batch.items) {
+      if (++count <= kNamed)
+        names.push_back(dataset.items[static_cast<size_t>(item)].image.filename().string());
+    }
+  }
+  return fmt::format("{}{}", fmt::join(names, ", "),
+                     count > kNamed ? fmt::format(" and {} more", count - kNamed) : "");
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
-      data_(read_dataset(options.dataset)),
+      data_(read_pictures(options)),
+      validation_pictures_(take_validation_pictures(data_.dataset, options.validation)),
       trainee_(make_trainee(options, device)),
       batches_per_epoch_(batches_per_epoch(data_.dataset)),
       total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
                                                       updates_per_epoch(options, batches_per_epoch_)
                                                 : options.run.max_train_steps),
-      trace_(options.log.trace_dir, options.log.trace_steps) {
-  schedule_ = make_schedule(options.optimizer, total_steps_);
+      trace_(options.log.trace_dir, options.log.trace_steps),
+      nan_guard_(options.control.max_nan_steps) {
+  schedule_ = make_run_schedule(options.schedule, options.optimizer.learning_rate, total_steps_);
   trainee_.text_states =
       TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));
   const std::optional<std::string>& resume = options.save.resume;
@@ -80,6 +105,9 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   if (!options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
   run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
                                             to_toml(describe(options), /*all=*/true));
+  control_ = std::make_unique<RunControl>(run_folder_->path(), options.control.max_train_time);
+  log_ = std::make_unique<RunLog>(options, *run_folder_, trainee_.optimizer->groups(),
+                                  batches_per_epoch_);
 }
 
 void Trainer::resume_from(const std::filesystem::path& folder) {
@@ -95,20 +123,25 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
   load_state_tensors(folder, trained_tensors());
   if (trainee_.scaler && state.scaler)
     trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  if (schedule_.plateau && state.plateau) schedule_.plateau->restore(*state.plateau);
   position_ = state.position;
   if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
+  last_state_ = folder;
   log_info("resumed from {} at step {}", folder.string(), position_.step);
 }
 
+int64_t Trainer::epochs() const {
+  const int64_t updates = updates_per_epoch(options_, batches_per_epoch_);
+  return (total_steps_ + updates - 1) / updates;
+}
+
 void Trainer::announce() const {
-  const int64_t epochs = (total_steps_ + updates_per_epoch(options_, batches_per_epoch_) - 1) /
-                         updates_per_epoch(options_, batches_per_epoch_);
   const int64_t batch_size = data_.dataset.largest_batch();
   const int64_t accumulation = options_.run.gradient_accumulation_steps;
   log_info("running training");
   log_info("  num examples: {}", data_.dataset.samples_per_epoch());
   log_info("  num batches per epoch: {}", batches_per_epoch_);
-  log_info("  num epochs: {}", epochs);
+  log_info("  num epochs: {}", epochs());
   log_info("  batch size per device: {}", batch_size);
   log_info("  total train batch size (with accumulation): {}", batch_size * accumulation);
   log_info("  gradient accumulation steps: {}", accumulation);
@@ -131,7 +164,17 @@ int Trainer::run() {
                                {"device", trainee_.device.str()},
                                {"processor", processor_name()},
                                {"threads", at::get_num_threads()}});
+  if (validation_pictures_) {
+    validation_.emplace(*validation_pictures_, trainee_, options_.validation);
+  }
   if (const int signal = prepare_latents()) return 128 + signal;
+  if (options_.loss.masked_loss) source_ = masked_source(std::move(source_));
+  const StopRequest request = train();
+  return request.kind == StopRequest::Kind::kNone ? finish() : stop(request);
+}
+
+// To the last step, or to the first request to stop.
+StopRequest Trainer::train() {
   BatchLoader loader(data_.dataset,
                      {.seed = static_cast<uint64_t>(*options_.run.seed),
                       .first_epoch = position_.epoch,
@@ -141,7 +184,9 @@ int Trainer::run() {
                       .total_steps = total_steps_,
                       .source = source_});
   Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
-  while (position_.step < total_steps_ && stop_signal() == 0) {
+  while (position_.step < total_steps_) {
+    const StopRequest request = control_->asked();
+    if (request.kind != StopRequest::Kind::kNone) return request;
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<LoadedBatch> batches = next_batches(loader);
     const std::chrono::duration<double> data_s = std::chrono::steady_clock::now() - begin;
@@ -149,11 +194,19 @@ int Trainer::run() {
     advance(batches.back());
     if (result.images == 0) continue;
     ++position_.step;
-    record(result, data_s.count(), progress);
+    log_->step(result,
+               {position_.step, schedule_.schedule.factor(position_.step - 1), data_s.count()},
+               progress);
+    if (batches.back().is_last_of_epoch) log_->end_of_epoch(batches.back().epoch + 1);
+    record_loss_bands(result);
+    if (schedule_.plateau) {
+      schedule_.plateau->observe(result.loss, batches.back().is_last_of_epoch);
+    }
+    guard(result, batches);
+    validate_if_due(batches.back());
     save_due_at(batches.back());
   }
-  progress.finish();
-  return finish(position_.step < total_steps_ ? stop_signal() : 0);
+  return {};
 }
 
 // Where batches come from: pictures, or latents that were kept. Returns the signal that stopped it.
@@ -201,82 +254,206 @@ void Trainer::advance(const LoadedBatch& last) {
 
 StepResult Trainer::step(std::span<const LoadedBatch> batches) {
   const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
-                        batches.front().epoch, data_.dataset.largest_batch(),
-                        schedule_.factor(position_.step)};
+                        data_.dataset.largest_batch(), schedule_.schedule.factor(position_.step)};
   return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
 }
 
-void Trainer::record(const StepResult& result, double data_s, Progress& progress) {
-  recent_losses_.push_back(result.loss);
-  if (static_cast<int64_t>(recent_losses_.size()) > batches_per_epoch_) recent_losses_.pop_front();
-  const double average = std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
-                         static_cast<double>(recent_losses_.size());
-  const double seconds = data_s + result.encode_s + result.unet_s + result.update_s;
-  const double rate = static_cast<double>(result.images) / seconds;
-  const double lr = trainee_.optimizer->rate_in_use(0, schedule_.factor(position_.step - 1));
-  run_folder_->event("step", {{"step", position_.step},
-                              {"loss", result.loss},
-                              {"lr", lr},
-                              {"grad_norm", result.grad_norm},
-                              {"updated", result.updated},
-                              {"images", result.images},
-                              {"images_per_s", rate},
-                              {"data_s", data_s},
-                              {"encode_s", result.encode_s},
-                              {"unet_s", result.unet_s},
-                              {"update_s", result.update_s},
-                              {"resident_bytes", resident_bytes()}});
-  progress.update(position_.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB", average,
-                                              rate, static_cast<double>(resident_bytes()) / 1e9));
+void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batches) {
+  const NanGuard::Verdict verdict = nan_guard_.judge(result.finite, last_state_.has_value());
+  if (verdict == NanGuard::Verdict::kGood) return;
+  const std::string picture = first_bad_picture(data_.dataset, batches);
+  const bool weights = result.bad_tensor.starts_with("weight");
+  const std::string culprit = !picture.empty() && !weights ? "picture " + picture
+                              : result.bad_tensor.empty()  ? "the loss"
+                                                           : result.bad_tensor;
+  const std::string pictures = picture_names(data_.dataset, batches);
+  log_warning("step {} is skipped, it is not finite, beginning with {}; its pictures: {}",
+              position_.step, culprit, pictures);
+  run_folder_->event("not_finite",
+                     {{"step", position_.step}, {"first_bad", culprit}, {"pictures", pictures}});
+  if (verdict == NanGuard::Verdict::kGoBack) go_back();
+  if (verdict == NanGuard::Verdict::kGiveUp) {
+    throw Error(
+        fmt::format("{} steps in a row were not finite{}, beginning with {}",
+                    options_.control.max_nan_steps,
+                    last_state_ ? ", also with the weights of the last state" : "", culprit),
+        fmt::format("step {}", position_.step),
+        "lower --learning_rate, look at the pictures named above, or use bf16 or fp32; "
+        "with --save_state a run can go back to earlier weights by itself");
+  }
+}
+
+// The weights, the optimizer and the loss scale of the last state; steps and draws go on, as the
+// same draws would end the same way.
+void Trainer::go_back() {
+  const RunState state = read_state(*last_state_);
+  load_state_tensors(*last_state_, trained_tensors());
+  if (trainee_.scaler && state.scaler)
+    trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  log_warning("{} steps in a row were not finite: the weights of {} are taken",
+              options_.control.max_nan_steps, last_state_->string());
+  run_folder_->event("went_back", {{"step", position_.step}, {"state", last_state_->string()}});
+}
+
+void Trainer::record_loss_bands(const StepResult& result) {
+  const int64_t every = options_.loss.loss_bands_every_n_steps;
+  if (every == 0) return;
+  for (size_t i = 0; i < result.timesteps.size(); ++i) {
+    loss_bands_.add(result.timesteps[i], result.sample_losses[i]);
+  }
+  if (position_.step % every != 0 && position_.step != total_steps_) return;
+  run_folder_->event("loss_bands", {{"step", position_.step}, {"bands", loss_bands_.to_json()}});
+  loss_bands_.clear();
+}
+
+void Trainer::validate_if_due(const LoadedBatch& last) {
+  const bool is_end = position_.step == total_steps_;
+  if (!validation_ ||
+      !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const ValidationResult result = validation_->measure(trainee_);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  run_folder_->event("validation", {{"step", position_.step},
+                                    {"loss", result.bands.mean()},
+                                    {"bands", result.bands.to_json()},
+                                    {"pictures", result.pictures},
+                                    {"seconds", seconds.count()}});
+  log_info("validation at step {}: loss {:.4g}", position_.step, result.bands.mean());
 }
 
 // Models first, then states: a state on disk says that everything due before it is there too.
 void Trainer::save_due_at(const LoadedBatch& last) {
-  std::vector<SaveMoment> due;
-  const std::optional<int64_t>& every_epochs = options_.save.save_every_n_epochs;
-  const std::optional<int64_t>& every_steps = options_.save.save_every_n_steps;
-  const int64_t epoch = last.epoch + 1;
-  if (every_epochs && last.is_last_of_epoch && epoch % *every_epochs == 0 &&
-      position_.step < total_steps_) {
-    due.push_back({SaveMoment::Kind::kEpoch, epoch});
+  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::duration<double, std::ratio<60>> passed = now - last_timed_save_;
+  const DueSaves due = due_saves(
+      options_.save, epochs_between_saves(options_.save, epochs()),
+      {position_.step, total_steps_, last.epoch + 1, last.is_last_of_epoch, passed.count()});
+  if (due.moments.empty()) return;
+  if (due.timed) last_timed_save_ = now;
+  if (nan_guard_.in_trouble()) {
+    log_warning("nothing is saved at step {}, whose loss is not finite", position_.step);
+    return;
   }
-  if (every_steps && position_.step % *every_steps == 0)
-    due.push_back({SaveMoment::Kind::kStep, position_.step});
-  for (const SaveMoment& moment : due) save_model(moment);
+  for (const SaveMoment& moment : due.moments) save_model(moment);
   if (!options_.save.save_state) return;
-  for (const SaveMoment& moment : due) save_run_state(moment);
+  for (const SaveMoment& moment : due.moments) save_run_state(moment);
 }
 
-void Trainer::save_model(SaveMoment moment) {
-  const auto path = save_trained_model(trainee_, options_, moment, position_);
-  log_info("saved {}", path.string());
-  run_folder_->event("checkpoint", {{"step", position_.step}, {"path", path.string()}});
-}
-
-void Trainer::save_run_state(SaveMoment moment) {
-  const std::filesystem::path folder = state_folder(options_, moment);
-  save_state(folder, run_state(), trained_tensors());
-  log_info("saved {}", folder.string());
-  run_folder_->event("state", {{"step", position_.step}, {"path", folder.string()}});
-}
-
-int Trainer::finish(int signal) {
-  const std::filesystem::path& folder = run_folder_->path();
-  if (signal != 0) {
-    const SaveMoment moment{SaveMoment::Kind::kStep, position_.step};
-    save_run_state(moment);
-    run_folder_->event("stopped", {{"step", position_.step}, {"signal", signal}});
-    log_info("stopped by signal {}; go on with --resume={}", signal,
-             state_folder(options_, moment).string());
-  } else {
-    save_model({});
-    if (options_.save.save_state || options_.save.save_state_on_train_end) save_run_state({});
-    run_folder_->event("end",
-                       {{"step", position_.step}, {"peak_resident_bytes", peak_resident_bytes()}});
+bool Trainer::try_save(const char* event, const fs::path& path,
+                       const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const std::exception& error) {
+    log_warning("{} was not written: {}", path.string(), error.what());
+    run_folder_->event(
+        "save_failed",
+        {{"step", position_.step}, {"path", path.string()}, {"reason", error.what()}});
+    return false;
   }
-  draw_loss_curve(folder);
-  log_info("the record of the run is in {}", folder.string());
-  return signal == 0 ? 0 : 128 + signal;
+  log_info("saved {}", path.string());
+  run_folder_->event(event, {{"step", position_.step}, {"path", path.string()}});
+  return true;
+}
+
+bool Trainer::save_model(SaveMoment moment) {
+  const SaveFormat format = trained_model_format(trainee_, options_.save);
+  const auto path_of = [&](SaveMoment of) { return model_path(options_, format, of); };
+  if (!try_save("checkpoint", path_of(moment),
+                [&] { save_trained_model(trainee_, options_, moment, position_); })) {
+    return false;
+  }
+  remove_outdated(model_retention(options_.save, epochs_between_saves(options_.save, epochs())),
+                  moment, path_of);
+  return true;
+}
+
+bool Trainer::save_run_state(SaveMoment moment) {
+  const auto path_of = [&](SaveMoment of) { return state_folder(options_, of); };
+  if (!try_save("state", path_of(moment),
+                [&] { save_state(path_of(moment), run_state(), trained_tensors()); })) {
+    return false;
+  }
+  last_state_ = path_of(moment);
+  remove_outdated(state_retention(options_.save, epochs_between_saves(options_.save, epochs())),
+                  moment, path_of);
+  return true;
+}
+
+void Trainer::remove_outdated(const Retention& retention, SaveMoment saved,
+                              const std::function<fs::path(SaveMoment)>& path_of) {
+  const std::vector<SaveMoment> there = saves_in(options_.run.output_dir, path_of);
+  const int64_t steps = updates_per_epoch(options_, batches_per_epoch_);
+  for (const SaveMoment& old : outdated_saves(retention, saved, there, steps)) {
+    // What is under way of being removed must not look like a whole one.
+    const fs::path path = path_of(old), doomed = temporary_name(path);
+    std::error_code failure;
+    fs::rename(path, doomed, failure);
+    if (!failure) fs::remove_all(doomed, failure);
+    if (failure) {
+      log_warning("{} could not be removed: {}", path.string(), failure.message());
+      continue;
+    }
+    log_info("removed {}", path.string());
+    run_folder_->event("removed", {{"step", position_.step}, {"path", path.string()}});
+  }
+}
+
+void Trainer::close_record() {
+  try {
+    draw_loss_curve(run_folder_->path());
+  } catch (const Error& error) {
+    log_warning("the curve of the losses was not drawn: {}", error.what());
+  }
+  log_info("the record of the run is in {}", run_folder_->path().string());
+}
+
+int Trainer::finish() {
+  const SaveOptions& save = options_.save;
+  const bool has_model = save_model({});
+  // The state can still become the model once there is room.
+  bool has_state = true;
+  if (save.save_state || save.save_state_on_train_end || !has_model) has_state = save_run_state({});
+  run_folder_->event("end", {{"step", position_.step},
+                             {"saved", has_model && has_state},
+                             {"peak_resident_bytes", peak_resident_bytes()}});
+  close_record();
+  if (has_model) return has_state ? 0 : 1;
+  if (has_state) {
+    log_error(
+        "the model could not be written, but its state is in {}: the same command with "
+        "--resume=auto writes the model",
+        state_folder(options_, {}).string());
+  } else {
+    log_error("neither the model nor its state could be written");
+  }
+  return 1;
+}
+
+int Trainer::stop(StopRequest request) {
+  using Kind = StopRequest::Kind;
+  const SaveMoment moment{SaveMoment::Kind::kStep, position_.step};
+  const std::string reason = request.kind == Kind::kPause ? "pause"
+                             : request.kind == Kind::kTimeUp
+                                 ? "time is up"
+                                 : fmt::format("signal {}", request.signal);
+  const bool has_model = request.kind != Kind::kTimeUp || save_model(moment);
+  const bool has_state = save_run_state(moment);
+  const std::string state = state_folder(options_, moment).string();
+  nlohmann::ordered_json event = {{"step", position_.step}, {"reason", reason}};
+  if (request.kind == Kind::kSignal) event["signal"] = request.signal;
+  if (has_state) event["state"] = state;
+  run_folder_->event("stopped", event);
+  close_record();
+  if (!has_state) {
+    log_error("stopped at step {} ({}), but its state could not be written", position_.step,
+              reason);
+    return 1;
+  }
+  log_info("stopped at step {} ({}); go on with --resume={}", position_.step, reason, state);
+  if (request.kind == Kind::kSignal) return 128 + request.signal;
+  return has_model ? 0 : 1;
 }
 
 RunState Trainer::run_state() const {
@@ -285,6 +462,7 @@ RunState Trainer::run_state() const {
   state.seed = static_cast<uint64_t>(options_.run.seed.value_or(0));
   if (trainee_.scaler)
     state.scaler = {trainee_.scaler->current_scale(), trainee_.scaler->good_steps()};
+  if (schedule_.plateau) state.plateau = schedule_.plateau->state();
   state.made_with = {
       {"threads", std::to_string(at::get_num_threads())},
       {"processor", processor_name()},

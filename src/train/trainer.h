@@ -3,20 +3,29 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <deque>
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "base/progress.h"
 #include "data/latent_cache.h"
 #include "data/loader.h"
-#include "optim/lr_schedule.h"
 #include "train/dataset_setup.h"
+#include "train/loss_bands.h"
+#include "train/lr_plot.h"
+#include "train/nan_guard.h"
 #include "train/output_names.h"
+#include "train/run_control.h"
 #include "train/run_folder.h"
+#include "train/run_log.h"
+#include "train/save_policy.h"
 #include "train/state.h"
 #include "train/train_options.h"
 #include "train/trainee.h"
 #include "train/training_step.h"
+#include "train/validation.h"
 
 namespace sdtune {
 
@@ -27,8 +36,9 @@ class Trainer {
   // stored in them.
   Trainer(TrainOptions& options, at::Device device);
 
-  // Trains to the end. Returns the exit code: 0, or 128 + the signal that stopped the run after its
-  // state was saved.
+  // Trains to the end. Returns the exit code: 0, also when it was paused or its time was up;
+  // 128 + the signal that stopped it; 1 when the last model or state could not be written. Saves
+  // under way that fail cost a warning. Error when losses stay not finite.
   int run();
 
  private:
@@ -38,18 +48,33 @@ class Trainer {
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
-  void record(const StepResult& result, double data_s, Progress& progress);
+  void record_loss_bands(const StepResult& result);
+  void validate_if_due(const LoadedBatch& last);
+  StopRequest train();
+  void guard(const StepResult& result, std::span<const LoadedBatch> batches);
+  void go_back();
   void save_due_at(const LoadedBatch& last);
-  void save_model(SaveMoment moment);
-  void save_run_state(SaveMoment moment);
-  int finish(int signal);
+  // True when it is on disk; otherwise what was there before still is.
+  bool save_model(SaveMoment moment);
+  bool save_run_state(SaveMoment moment);
+  bool try_save(const char* event, const std::filesystem::path& path,
+                const std::function<void()>& write);
+  void remove_outdated(const Retention& retention, SaveMoment saved,
+                       const std::function<std::filesystem::path(SaveMoment)>& path_of);
+  void close_record();
+  int finish();
+  int stop(StopRequest request);
+  int64_t epochs() const;
   RunState run_state() const;
   TrainedTensors trained_tensors();
 
   TrainOptions& options_;
   DatasetSetup data_;
+  std::optional<Dataset> validation_pictures_;
+  std::optional<Validation> validation_;
+  LossBands loss_bands_;
   Trainee trainee_;
-  LrSchedule schedule_;
+  RunSchedule schedule_;
   int64_t batches_per_epoch_;
   int64_t total_steps_;
   Position position_;
@@ -57,7 +82,11 @@ class Trainer {
   Trace trace_;
   std::unique_ptr<LatentCache> latents_;
   ItemSource source_;
-  std::deque<double> recent_losses_;  // of an epoch's length
+  std::unique_ptr<RunControl> control_;
+  std::unique_ptr<RunLog> log_;
+  NanGuard nan_guard_;
+  std::optional<std::filesystem::path> last_state_;  // written or resumed from by this run
+  std::chrono::steady_clock::time_point last_timed_save_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace sdtune

@@ -1,0 +1,131 @@
+// Options of sd-scripts that change nothing here, so that a command line that has them runs
+// unchanged. Their help says what stands in their place, and is what a run prints for each given.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "options/option_table.h"
+
+namespace sdtune {
+
+struct CompatibilityOptions {
+  static constexpr const char* kAccepted = "Accepted for sd-scripts' command lines";
+  static constexpr const char* kLater = "Accepted for sd-scripts' command lines; not there yet";
+
+  bool xformers = false, sdpa = false, mem_eff_attn = false, diffusers_xformers = false;
+  bool lowram = false, highvram = false, persistent_data_loader_workers = false;
+  std::optional<std::filesystem::path> tokenizer_cache_dir;
+  bool torch_compile = false, fp8_base = false;
+  std::string dynamo_backend = "inductor";
+  std::optional<int64_t> ddp_timeout;
+  bool ddp_gradient_as_bucket_view = false, ddp_static_graph = false;
+  std::optional<std::string> wandb_run_name, wandb_api_key;
+  std::optional<std::string> dataset_class;
+
+  bool deepspeed = false, zero3_init_flag = false, zero3_save_16bit_model = false,
+       fp16_master_weights_and_gradients = false;
+  int64_t zero_stage = 2;
+  std::optional<std::string> offload_optimizer_device, offload_param_device;
+  std::optional<std::filesystem::path> offload_optimizer_nvme_path, offload_param_nvme_path;
+
+  std::optional<int64_t> sample_every_n_steps, sample_every_n_epochs;
+  bool sample_at_first = false;
+  std::optional<std::filesystem::path> sample_prompts;
+  std::string sample_sampler = "ddim";
+  std::optional<std::string> huggingface_repo_id, huggingface_repo_type, huggingface_path_in_repo,
+      huggingface_token, huggingface_repo_visibility;
+  bool save_state_to_huggingface = false, resume_from_huggingface = false, async_upload = false;
+
+  template <class V>
+  void visit(V& v) {
+    v.group(kAccepted);
+    visit_attention_and_memory(v);
+    visit_machines(v);
+    visit_deepspeed(v);
+    v.group(kLater);
+    visit_later(v);
+  }
+
+ private:
+  template <class V>
+  void visit_attention_and_memory(V& v) {
+    const char* attention = "Attention saves memory in any case.";
+    v("xformers", xformers, attention);
+    v("sdpa", sdpa, attention);
+    v("mem_eff_attn", mem_eff_attn, attention);
+    v("diffusers_xformers", diffusers_xformers, attention);
+    v("lowram", lowram, "Weights are never held twice.");
+    v("highvram", highvram, "Caches are not emptied between batches.");
+    v("persistent_data_loader_workers", persistent_data_loader_workers,
+      "Loader threads live as long as the run.");
+    v("tokenizer_cache_dir", tokenizer_cache_dir, "The tokenizer is part of the program.");
+    v("torch_compile", torch_compile, "Nothing is compiled at run time; kernels are built in.");
+    v("dynamo_backend", dynamo_backend, "Nothing is compiled at run time; kernels are built in.",
+      Choices{"eager", "aot_eager", "inductor", "aot_ts_nvfuser", "nvprims_nvfuser", "cudagraphs",
+              "ofi", "fx2trt", "onnxrt", "tensort", "ipex", "tvm"});
+    v("fp8_base", fp8_base, "Weights are not kept in fp8, and were not in fine_tune.py.");
+  }
+
+  template <class V>
+  void visit_machines(V& v) {
+    const char* one_process = "Training runs as one process, which has nothing to exchange.";
+    v("ddp_timeout", ddp_timeout, one_process);
+    v("ddp_gradient_as_bucket_view", ddp_gradient_as_bucket_view, one_process);
+    v("ddp_static_graph", ddp_static_graph, one_process);
+    const char* wandb = "Weights & Biases is not supported; --logging_dir writes for TensorBoard.";
+    v("wandb_run_name", wandb_run_name, wandb);
+    v("wandb_api_key", wandb_api_key, wandb, Unrecorded{});
+    v("dataset_class", dataset_class,
+      "Refused: a class of Python cannot be loaded; --dataset_config describes datasets.");
+  }
+
+  template <class V>
+  void visit_deepspeed(V& v) {
+    v("deepspeed", deepspeed,
+      "DeepSpeed is not used; --gradient_checkpointing and small optimizer states save memory.");
+    const char* setting = "A setting of DeepSpeed, which is not used.";
+    v("zero_stage", zero_stage, setting, Range{0, 3});
+    v("offload_optimizer_device", offload_optimizer_device, setting,
+      Choices{"none", "cpu", "nvme"});
+    v("offload_optimizer_nvme_path", offload_optimizer_nvme_path, setting);
+    v("offload_param_device", offload_param_device, setting, Choices{"none", "cpu", "nvme"});
+    v("offload_param_nvme_path", offload_param_nvme_path, setting);
+    v("zero3_init_flag", zero3_init_flag, setting);
+    v("zero3_save_16bit_model", zero3_save_16bit_model, setting);
+    v("fp16_master_weights_and_gradients", fp16_master_weights_and_gradients, setting);
+  }
+
+  template <class V>
+  void visit_later(V& v) {
+    const char* previews = "Pictures are not drawn while training.";
+    v("sample_every_n_steps", sample_every_n_steps, previews);
+    v("sample_every_n_epochs", sample_every_n_epochs, previews);
+    v("sample_at_first", sample_at_first, previews);
+    v("sample_prompts", sample_prompts, previews);
+    v("sample_sampler", sample_sampler, previews,
+      Choices{"ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a", "dpmsolver",
+              "dpmsolver++", "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a"});
+    const char* upload = "Nothing is uploaded to the Hugging Face Hub.";
+    v("huggingface_repo_id", huggingface_repo_id, upload);
+    v("huggingface_repo_type", huggingface_repo_type, upload);
+    v("huggingface_path_in_repo", huggingface_path_in_repo, upload);
+    v("huggingface_token", huggingface_token, upload, Unrecorded{});
+    v("huggingface_repo_visibility", huggingface_repo_visibility, upload);
+    v("save_state_to_huggingface", save_state_to_huggingface, upload);
+    v("async_upload", async_upload, upload);
+    v("resume_from_huggingface", resume_from_huggingface,
+      "Refused: --resume takes a folder of this machine.");
+  }
+};
+
+// UsageError for those that cannot be passed over.
+void validate(const CompatibilityOptions& options);
+
+// One line for each option given that changes nothing: its help, as information or, where it asks
+// for something that is missing, as a warning.
+void explain_accepted(const OptionTable& table);
+
+}  // namespace sdtune

@@ -1,0 +1,58 @@
+#include "train/nan_guard.h"
+
+#include <ATen/ops/isfinite.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace sdtune {
+
+namespace {
+
+bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+
+}  // namespace
+
+std::string first_bad_tensor(const Optimizer& optimizer) {
+  const at::NoGradGuard no_grad;
+  for (const ParameterGroup& group : optimizer.groups()) {
+    for (const NamedParameter& parameter : group.parameters) {
+      if (!is_finite(parameter.tensor)) return "weight " + parameter.name;
+    }
+  }
+  for (const ParameterGroup& group : optimizer.groups()) {
+    for (const NamedParameter& parameter : group.parameters) {
+      const at::Tensor& gradient = parameter.tensor.grad();
+      if (gradient.defined() && !is_finite(gradient)) return "gradient of " + parameter.name;
+    }
+  }
+  return "";
+}
+
+std::string first_bad_picture(const Dataset& dataset, std::span<const LoadedBatch> batches) {
+  for (const LoadedBatch& batch : batches) {
+    const std::vector<float>& values = batch.latents.empty() ? batch.pixels : batch.latents;
+    const auto bad = std::find_if_not(values.begin(), values.end(),
+                                      [](float value) { return std::isfinite(value); });
+    if (bad == values.end()) continue;
+    const size_t of_each = values.size() / batch.items.size();
+    const size_t index = static_cast<size_t>(bad - values.begin()) / of_each;
+    return dataset.items[static_cast<size_t>(batch.items[index])].image.string();
+  }
+  return "";
+}
+
+NanGuard::Verdict NanGuard::judge(bool finite, bool has_state) {
+  if (finite) {
+    bad_in_a_row_ = 0;
+    went_back_ = false;
+    return Verdict::kGood;
+  }
+  if (++bad_in_a_row_ < max_steps_) return Verdict::kSkipped;
+  if (went_back_ || !has_state) return Verdict::kGiveUp;
+  went_back_ = true;
+  bad_in_a_row_ = 0;
+  return Verdict::kGoBack;
+}
+
+}  // namespace sdtune

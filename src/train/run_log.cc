@@ -1,0 +1,128 @@
+#include "train/run_log.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "options/option_table.h"
+#include "options/toml.h"
+
+namespace sdtune {
+
+namespace {
+
+// The setting of --log_tracker_config that is heeded; the others are named.
+std::string filename_suffix(const std::optional<fs::path>& config) {
+  std::string suffix;
+  if (!config) return suffix;
+  for (const TomlEntry& tracker : parse_toml(read_file(*config), config->string()).entries) {
+    for (const TomlEntry& setting : tracker.value.entries) {
+      const auto* text = std::get_if<std::string>(&setting.value.scalar);
+      if (tracker.key == "tensorboard" && setting.key == "filename_suffix" && text) {
+        suffix = *text;
+      } else {
+        log_warning("{}:{}: \"{}\" of [{}] is passed over", config->string(), setting.value.line,
+                    setting.key, tracker.key);
+      }
+    }
+  }
+  return suffix;
+}
+
+// <logging_dir>/<prefix><YYYYmmddHHMMSS>/<tracker name>
+fs::path log_folder(const LogOutputOptions& options) {
+  std::string time = local_time_iso8601();
+  std::erase_if(time, [](char c) { return c < '0' || c > '9'; });
+  return *options.logging_dir / (options.log_prefix.value_or("") + time) / options.log_tracker_name;
+}
+
+// The options as a table of Markdown, without secrets and without what tells of this machine.
+std::string options_as_markdown(const TrainOptions& options) {
+  auto copy = std::make_shared<TrainOptions>(options);
+  const OptionTable table = describe(*copy);
+  std::string text = "| option | value |\n| --- | --- |\n";
+  for (const Option& option : table.options()) {
+    const std::string value = toml_text(option.get());
+    if (!option.recorded || option.is_path || value.empty()) continue;
+    text += "| " + option.name + " | " + value + " |\n";
+  }
+  return text;
+}
+
+std::string rate_tag(const ParameterGroup& group) {
+  const bool text =
+      !group.parameters.empty() && group.parameters.front().name.starts_with("text_encoder.");
+  return text ? "lr/text_encoder1" : "lr/unet";
+}
+
+}  // namespace
+
+RunLog::RunLog(const TrainOptions& options, RunFolder& folder,
+               const std::vector<ParameterGroup>& groups, int64_t window)
+    : folder_(folder), groups_(groups), window_(window) {
+  if (!options.log.logging_dir) return;
+  const fs::path logs = log_folder(options.log);
+  tensorboard_.emplace(logs, filename_suffix(options.log.log_tracker_config));
+  if (options.log.log_config) tensorboard_->text("config", options_as_markdown(options));
+  log_info("logs for TensorBoard are written to {}", logs.string());
+}
+
+double RunLog::average_loss() const {
+  return std::accumulate(recent_losses_.begin(), recent_losses_.end(), 0.0) /
+         static_cast<double>(std::max<size_t>(recent_losses_.size(), 1));
+}
+
+void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& progress) {
+  if (std::isfinite(result.loss)) recent_losses_.push_back(result.loss);
+  if (static_cast<int64_t>(recent_losses_.size()) > window_) recent_losses_.pop_front();
+  const double seconds = facts.data_s + result.encode_s + result.unet_s + result.update_s;
+  const double rate = static_cast<double>(result.images) / seconds;
+  const uint64_t memory = resident_bytes();
+  folder_.event("step", {{"step", facts.step},
+                         {"loss", result.loss},
+                         {"lr", groups_.front().learning_rate * facts.lr_factor},
+                         {"grad_norm", result.grad_norm},
+                         {"updated", result.updated},
+                         {"images", result.images},
+                         {"images_per_s", rate},
+                         {"data_s", facts.data_s},
+                         {"encode_s", result.encode_s},
+                         {"unet_s", result.unet_s},
+                         {"update_s", result.update_s},
+                         {"resident_bytes", memory}});
+  std::vector<Scalar> scalars = {{"loss", result.loss},
+                                 {"grad_norm", result.grad_norm},
+                                 {"images_per_s", rate},
+                                 {"memory/resident_gb", static_cast<double>(memory) / 1e9}};
+  for (const ParameterGroup& group : groups_) {
+    const std::string tag = rate_tag(group);
+    // Of groups of one name the first stands for all.
+    if (std::none_of(scalars.begin(), scalars.end(), [&](auto& s) { return s.tag == tag; }))
+      scalars.push_back({tag, group.learning_rate * facts.lr_factor});
+  }
+  write_scalars(facts.step, scalars);
+  progress.update(facts.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB",
+                                          average_loss(), rate, static_cast<double>(memory) / 1e9));
+}
+
+void RunLog::end_of_epoch(int64_t epoch) {
+  const Scalar loss{"loss/epoch", average_loss()};
+  write_scalars(epoch, {&loss, 1});
+}
+
+void RunLog::write_scalars(int64_t step, std::span<const Scalar> values) {
+  if (!tensorboard_) return;
+  try {
+    tensorboard_->scalars(step, values);
+  } catch (const Error& error) {
+    // A reader stops at a record that was cut short, so nothing can follow it.
+    log_warning("TensorBoard's file ends at step {}: {} ({})", step, error.what(), error.where());
+    tensorboard_.reset();
+  }
+}
+
+}  // namespace sdtune

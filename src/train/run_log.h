@@ -1,0 +1,47 @@
+// What a run tells while it goes: a line of progress, step events in the run folder, and scalars
+// for TensorBoard under sd-scripts' tags (specification §8.10).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/progress.h"
+#include "optim/optimizer.h"
+#include "train/run_folder.h"
+#include "train/tensorboard_writer.h"
+#include "train/train_options.h"
+#include "train/training_step.h"
+
+namespace sdtune {
+
+struct StepFacts {
+  int64_t step = 0;      // optimizer steps done, this one included
+  double lr_factor = 1;  // the schedule's for this step
+  double data_s = 0;     // that the step waited for its batches
+};
+
+class RunLog {
+ public:
+  // `window` is the number of batches whose losses avr_loss and loss/epoch are the mean of. Error
+  // when --logging_dir cannot be written to. `folder` and `groups` must outlive the log.
+  RunLog(const TrainOptions& options, RunFolder& folder, const std::vector<ParameterGroup>& groups,
+         int64_t window);
+
+  void step(const StepResult& result, const StepFacts& facts, Progress& progress);
+  void end_of_epoch(int64_t epoch);  // counted from 1
+
+ private:
+  double average_loss() const;
+  void write_scalars(int64_t step, std::span<const Scalar> values);
+
+  RunFolder& folder_;
+  const std::vector<ParameterGroup>& groups_;
+  int64_t window_;
+  std::deque<double> recent_losses_;
+  std::optional<TensorBoardWriter> tensorboard_;
+};
+
+}  // namespace sdtune
