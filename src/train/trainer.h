@@ -15,6 +15,7 @@
 #include "train/dataset_setup.h"
 #include "train/loss_bands.h"
 #include "train/lr_plot.h"
+#include "train/memory_plan.h"
 #include "train/nan_guard.h"
 #include "train/output_names.h"
 #include "train/run_control.h"
@@ -85,6 +86,7 @@ class Trainer {
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;
   NanGuard nan_guard_;
+  MemoryPlan memory_;
   std::optional<std::filesystem::path> last_state_;  // written or resumed from by this run
   std::chrono::steady_clock::time_point last_timed_save_ = std::chrono::steady_clock::now();
 };

@@ -127,6 +127,7 @@ bool Validation::is_due(int64_t step, bool ends_epoch, int64_t epochs_done) cons
 
 ValidationResult Validation::measure(Trainee& trainee) const {
   const at::NoGradGuard no_grad;
+  const AveragedWeights averaged(*trainee.optimizer);
   ValidationResult result;
   const auto seed = static_cast<uint64_t>(options_.validation_seed);
   for (const Batch& batch : batches_) {
