@@ -85,20 +85,6 @@ bool is_out_of_memory(const c10::Error& error) {
          std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
 }
 
-// Models are written and judged at the weights that schedule-free rules average.
-class AveragedWeights {
- public:
-  explicit AveragedWeights(Optimizer& optimizer) : optimizer_(optimizer) {
-    optimizer_.use_averaged_weights(true);
-  }
-  ~AveragedWeights() { optimizer_.use_averaged_weights(false); }
-  AveragedWeights(const AveragedWeights&) = delete;
-  AveragedWeights& operator=(const AveragedWeights&) = delete;
-
- private:
-  Optimizer& optimizer_;
-};
-
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
@@ -350,7 +336,6 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
       !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
     return;
   }
-  const AveragedWeights averaged(*trainee_.optimizer);
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
@@ -398,7 +383,6 @@ bool Trainer::try_save(const char* event, const fs::path& path,
 
 bool Trainer::save_model(SaveMoment moment) {
   const SaveFormat format = trained_model_format(trainee_, options_.save);
-  const AveragedWeights averaged(*trainee_.optimizer);
   bool all_saved = true;
   for (const bool ema : {false, true}) {
     if (ema && !trainee_.ema) continue;
