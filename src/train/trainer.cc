@@ -317,6 +317,7 @@ bool Trainer::save_model(SaveMoment moment) {
                 [&] { save_trained_model(trainee_, options_, moment, position_); })) {
     return false;
   }
+  last_model_ = moment;
   remove_outdated(model_retention(options_.save, epochs_between_saves(options_.save, epochs())),
                   moment, path_of);
   return true;
@@ -391,12 +392,13 @@ int Trainer::stop(StopRequest request) {
                              : request.kind == Kind::kTimeUp
                                  ? "time is up"
                                  : fmt::format("signal {}", request.signal);
-  const bool has_model = request.kind != Kind::kTimeUp || save_model(moment);
-  const bool has_state = save_run_state(moment);
-  const std::string state = state_folder(options_, moment).string();
+  const bool has_model =
+      request.kind != Kind::kTimeUp || last_model_ == moment || save_model(moment);
+  const fs::path state = state_folder(options_, moment);
+  const bool has_state = last_state_ == state || save_run_state(moment);
   nlohmann::ordered_json event = {{"step", position_.step}, {"reason", reason}};
   if (request.kind == Kind::kSignal) event["signal"] = request.signal;
-  if (has_state) event["state"] = state;
+  if (has_state) event["state"] = state.string();
   run_folder_->event("stopped", event);
   close_record();
   if (!has_state) {
@@ -404,7 +406,8 @@ int Trainer::stop(StopRequest request) {
               reason);
     return 1;
   }
-  log_info("stopped at step {} ({}); go on with --resume={}", position_.step, reason, state);
+  log_info("stopped at step {} ({}); go on with --resume={}", position_.step, reason,
+           state.string());
   if (request.kind == Kind::kSignal) return 128 + request.signal;
   return has_model ? 0 : 1;
 }

@@ -78,6 +78,7 @@ class Trainer {
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;
   NanGuard nan_guard_;
+  std::optional<SaveMoment> last_model_;             // written by this run
   std::optional<std::filesystem::path> last_state_;  // written or resumed from by this run
   std::chrono::steady_clock::time_point last_timed_save_ = std::chrono::steady_clock::now();
 };
