@@ -9,6 +9,7 @@
 
 #include "base/system.h"
 #include "kernels/geglu.h"
+#include "kernels/group_norm.h"
 
 namespace sdtune {
 namespace {
@@ -60,6 +61,30 @@ void register_all() {
   }
 }
 
+// The VAE's encoder at 512²: forward only, as it is used.
+void register_group_norms() {
+  for (const auto& [channels, side] : {std::pair{128, 512}, {256, 256}, {512, 64}}) {
+    for (const bool ours : {true, false}) {
+      const std::string title = "group_norm_silu/" + std::to_string(channels) + "x" +
+                                std::to_string(side) + (ours ? "/sdtune" : "/torch");
+      benchmark::RegisterBenchmark(
+          title.c_str(),
+          [=, channels = channels, side = side](benchmark::State& state) {
+            const at::Tensor x =
+                at::randn({1, channels, side, side}).contiguous(at::MemoryFormat::ChannelsLast);
+            const at::Tensor weight = at::randn({channels}), bias = at::randn({channels});
+            for (auto _ : state) {
+              benchmark::DoNotOptimize(
+                  ours ? group_norm_channels_last({x, 32, weight, bias, 1e-6, true})
+                       : at::silu(at::group_norm(x, 32, weight, bias, 1e-6)));
+            }
+          })
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sdtune
 
@@ -81,6 +106,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   sdtune::register_all();
+  sdtune::register_group_norms();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

@@ -10,6 +10,7 @@
 #include "options/command_line.h"
 #include "train/accelerate_environment.h"
 #include "train/debug_dataset.h"
+#include "train/lr_plot.h"
 #include "train/trainer.h"
 
 namespace sdtune {
@@ -28,9 +29,10 @@ void make_paths_absolute(TrainOptions& options) {
   fs::path& model = options.model.pretrained_model_name_or_path;
   if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
   make_absolute(options.run.output_dir);
-  for (auto* path : {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-                     &options.dataset.dataset_config, &options.log.trace_dir,
-                     &options.log.logging_dir, &options.log.log_tracker_config}) {
+  for (auto* path :
+       {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
+        &options.dataset.dataset_config, &options.dataset.pictures.conditioning_data_dir,
+        &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }
 }
@@ -57,6 +59,11 @@ int run_train(std::span<const std::string> args) {
                  .file = options.log.console_log_file.value_or("").string()});
   apply_accelerate_environment(table);
   explain_accepted(table);
+  if (options.schedule.plot_lr) {
+    validate(options);
+    plot_learning_rate(options);
+    return 0;
+  }
   if (options.dataset.debug_dataset) {
     validate(options);
     install_stop_signals();

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "data/folder_index.h"
 #include "data/headers.h"
 
 namespace sdtune {
@@ -92,6 +93,26 @@ void report_missing_captions(const std::vector<Item>& items) {
       count, items.size(), first->image.string());
 }
 
+// A picture without a mask would be trained whole, which nobody who gives masks wants.
+void find_masks(Dataset& dataset) {
+  FolderIndex index;
+  std::vector<std::string> without;
+  fs::path folder;
+  for (Item& item : dataset.items) {
+    const fs::path& masks = dataset.subsets[item.subset].mask_dir;
+    if (masks.empty()) continue;
+    item.mask = index.find(masks / item.image.stem());
+    if (!item.mask.empty()) continue;
+    folder = masks;
+    without.push_back(item.image.filename().string());
+  }
+  if (without.empty()) return;
+  const size_t shown = std::min<size_t>(without.size(), 5);
+  throw Error(fmt::format("{} pictures have no mask, as {}", without.size(),
+                          fmt::join(without.begin(), without.begin() + shown, ", ")),
+              folder.string(), "a mask has its picture's name, with any picture extension");
+}
+
 Item make_item(const Listed& listed, Size size, const Placement& placement,
                const SubsetOptions& subset) {
   Item item;
@@ -104,6 +125,7 @@ Item make_item(const Listed& listed, Size size, const Placement& placement,
   item.subset = listed.subset;
   item.bucket = listed.dataset;  // until buckets are numbered
   item.repeats = subset.num_repeats;
+  item.loss_weight = subset.loss_weight * listed.sample.loss_weight;
   return item;
 }
 
@@ -246,6 +268,7 @@ int64_t Dataset::largest_batch() const {
 Dataset make_dataset(const std::vector<DatasetOptions>& datasets, const ScanOptions& scan) {
   check_options(datasets);
   Dataset result = place_all(datasets, list_pictures(datasets), scan);
+  find_masks(result);
   report_missing_captions(result.items);
   return result;
 }

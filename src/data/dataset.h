@@ -26,6 +26,8 @@ struct Item {
   int64_t subset = 0;  // index into Dataset::subsets
   int64_t bucket = 0;  // index into Dataset::buckets
   int64_t repeats = 1;
+  std::filesystem::path mask;  // the picture's mask in the subset's mask_dir; empty: none
+  double loss_weight = 1;      // the subset's times the metadata's
 };
 
 // Pictures of one dataset that are trained at one shape, and so may share a batch.

@@ -190,6 +190,10 @@ void set_warmup_step(const ConfigTarget& target, const Given& given) {
   target.subset.caption.token_warmup_step = given.number(0, static_cast<double>(kLargestCount));
 }
 
+void set_loss_weight(const ConfigTarget& target, const Given& given) {
+  target.subset.loss_weight = given.number(0, 1e6);
+}
+
 void set_face_range(const ConfigTarget& target, const Given& given) {
   target.subset.face_crop_aug_range = given.face_range();
 }
@@ -207,7 +211,7 @@ void check_regularization(const ConfigTarget&, const Given& given) {
 
 void check_split(const ConfigTarget&, const Given& given) {
   if (given.number(0, 1) > 0) {
-    log_warning("{}: validation_split does not split yet: all pictures are trained on",
+    log_warning("{}: validation_split is an option of the run here: use --validation_split",
                 given.where());
   }
 }
@@ -244,6 +248,8 @@ constexpr auto kKeys = std::to_array<Key>({
     {"metadata_file", kSubset, set_text<&SubsetOptions::metadata_file>},
     {"image_dir", kSubset, set_text<&SubsetOptions::image_dir>},
     {"alpha_mask", kEach, set_flag<&SubsetOptions::alpha_mask>},
+    {"conditioning_data_dir", kSubset, set_text<&SubsetOptions::mask_dir>},
+    {"loss_weight", kEach, set_loss_weight},
     {"num_repeats", kEach,
      set_whole<&SubsetOptions::num_repeats, std::numeric_limits<int64_t>::min(), kLargestCount>},
     {"shuffle_caption", kEach, set_flag<&CaptionOptions::shuffle_caption>},
@@ -272,10 +278,6 @@ constexpr auto kKeys = std::to_array<Key>({
 });
 
 [[noreturn]] void refuse_key(const ConfigPlace& place) {
-  if (place.key == "conditioning_data_dir") {
-    throw UsageError("conditioning_data_dir is given, but no ControlNet is trained here",
-                     place.where, "remove the key to train on image_dir");
-  }
   std::vector<std::string> here, all;
   for (const Key& key : kKeys) {
     all.emplace_back(key.name);

@@ -77,6 +77,8 @@ std::vector<KeyCase> dataset_keys() {
 std::vector<KeyCase> subset_keys() {
   return {
       {"metadata_file = 'm.json'", "S", [](D, S s) { return s.metadata_file == "m.json"; }},
+      {"conditioning_data_dir = 'c'", "S", [](D, S s) { return s.mask_dir == "c"; }},
+      {"loss_weight = 0.5", "GDS", [](D, S s) { return s.loss_weight == 0.5; }},
       {"resize_interpolation = 'cubic'", "GDS",
        [](D, S s) { return s.resize_interpolation == Interpolation::kBicubic; }},
       {"alpha_mask = true", "GDS", [](D, S s) { return s.alpha_mask; }},
@@ -204,8 +206,6 @@ TEST(DatasetConfigKeys, UnknownKeysGetASuggestionOrTheList) {
 TEST(DatasetConfigKeys, WhatThisTrainerCannotDoIsRefusedWithAReason) {
   EXPECT_THAT(error_of(file_at('S', "is_reg = true")),
               AllOf(HasSubstr("prior loss"), HasSubstr("set.toml:7")));
-  EXPECT_THAT(error_of(file_at('S', "conditioning_data_dir = 'c'")),
-              AllOf(HasSubstr("ControlNet"), HasSubstr("set.toml:7")));
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ struct SubsetOptions {
   bool random_crop = false;
   std::optional<FaceCropRange> face_crop_aug_range;
   bool alpha_mask = false;
+  std::filesystem::path mask_dir;  // pictures of the same names, whose red is a mask; empty: none
+  double loss_weight = 1;          // what each picture's loss counts
   Interpolation resize_interpolation = Interpolation::kDefault;
 };
 

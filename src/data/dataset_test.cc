@@ -83,6 +83,39 @@ TEST(Dataset, BadPicturesAreNamedAndSkipped) {
   EXPECT_THAT(log, HasSubstr("4 of 5 pictures are skipped"));
 }
 
+TEST(Dataset, MasksAreFoundByName) {
+  const TestFolder folder, masks;
+  write_png(folder / "a.png", test_picture(64, 64));
+  write_png(folder / "b.png", test_picture(64, 64));
+  write_png(masks / "a.bmp", test_picture(64, 64));
+  SubsetOptions subset = subset_of(folder.path());
+  subset.mask_dir = masks.path();
+  EXPECT_THAT(
+      error_text([&] { made(dataset_of({subset})); }),
+      AllOf(HasSubstr("1 pictures have no mask, as b.png"), HasSubstr(masks.path().string())));
+  write_png(masks / "b.png", test_picture(64, 64));
+  const Dataset dataset = made(dataset_of({subset}));
+  EXPECT_EQ(dataset.items[item_named(dataset, "a.png")].mask, masks / "a.bmp");
+  EXPECT_EQ(dataset.items[item_named(dataset, "b.png")].mask, masks / "b.png");
+}
+
+TEST(Dataset, LossWeightsOfSubsetAndMetadataMultiply) {
+  const TestFolder folder;
+  write_png(folder / "a.png", test_picture(64, 64));
+  write_png(folder / "b.png", test_picture(64, 64));
+  folder.write("m.json", R"({"a": {"caption": "x", "loss_weight": 0.5}, "b": {"caption": "y"}})");
+  SubsetOptions subset = subset_of(folder.path());
+  subset.metadata_file = folder / "m.json";
+  subset.loss_weight = 3;
+  const Dataset dataset = made(dataset_of({subset}));
+  EXPECT_EQ(dataset.items[item_named(dataset, "a.png")].loss_weight, 1.5);
+  EXPECT_EQ(dataset.items[item_named(dataset, "b.png")].loss_weight, 3);
+  for (const char* bad : {"-1", "\"1\""}) {
+    folder.write("m.json", std::string(R"({"a": {"loss_weight": )") + bad + "}}");
+    EXPECT_THAT(error_text([&] { made(dataset_of({subset})); }), HasSubstr("loss_weight")) << bad;
+  }
+}
+
 TEST(Dataset, NothingLeftIsAnError) {
   TestFolder folder;
   DatasetOptions options = dataset_of({subset_of(folder.path())});

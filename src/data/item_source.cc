@@ -1,6 +1,7 @@
 #include "data/item_source.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/philox.h"
@@ -67,6 +68,18 @@ Image fitted(const Image& image, const Item& item, const SubsetOptions& subset,
   return crop(whole, x, y, bucket.width, bucket.height);
 }
 
+std::vector<float> load_mask(const Appearance& appearance) {
+  const auto& [item, subset, seed, epoch, repeat] = appearance;
+  const AugmentDraws draws = augment_draws(appearance);
+  Image mask = decode_image(item.mask);
+  mask = resize(mask, item.size.width, item.size.height, subset.resize_interpolation);
+  mask = fitted(mask, item, subset, draws);
+  if (subset.flip_aug && draws.flip) mask = mirrored(mask);
+  std::vector<float> values(size_t{1} * mask.width * mask.height);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(mask.rgb[3 * i]) / 255;
+  return values;
+}
+
 }  // namespace
 
 AugmentDraws augment_draws(const Appearance& appearance) {
@@ -107,6 +120,14 @@ SampleValues load_pixels(const Appearance& appearance, bool fast_decode) {
 ItemSource pixel_source(bool fast_decode) {
   return
       [fast_decode](const Appearance& appearance) { return load_pixels(appearance, fast_decode); };
+}
+
+ItemSource masked_source(ItemSource source) {
+  return [source = std::move(source)](const Appearance& appearance) {
+    SampleValues values = source(appearance);
+    if (!appearance.item.mask.empty()) values.alpha_mask = load_mask(appearance);
+    return values;
+  };
 }
 
 }  // namespace sdtune

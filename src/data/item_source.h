@@ -46,4 +46,9 @@ AugmentDraws augment_draws(const Appearance& appearance);
 SampleValues load_pixels(const Appearance& appearance, bool fast_decode = false);
 ItemSource pixel_source(bool fast_decode);
 
+// What `source` gives, with the mask of the picture's own mask file as its alpha mask, where it has
+// one: the file's red, resized to the picture's size and from there on cut and mirrored as the
+// picture is. Throws Error as decode_image does.
+ItemSource masked_source(ItemSource source);
+
 }  // namespace sdtune

@@ -161,6 +161,41 @@ TEST_F(Pictures, OpaqueOnesHaveAMaskOfOnes) {
 }
 
 // Every position of the excess is drawn, and nothing beyond.
+TEST_F(Pictures, TakeTheirMasksFromOtherFilesAndMoveThemAlike) {
+  Image picture = test_picture(90, 70, 1);
+  Item item = item_of(picture);
+  fs::create_directories(folder_ / "masks");
+  item.mask = folder_ / "masks/a.png";
+  write_png(item.mask, picture);
+  subset_.flip_aug = subset_.random_crop = true;
+  for (const bool flipped : {false, true}) {
+    const Appearance appearance = appearing(item, subset_, flipped);
+    const SampleValues values = masked_source(pixel_source(false))(appearance);
+    ASSERT_EQ(values.alpha_mask.size(), 64 * 64);
+    for (size_t i = 0; i < values.alpha_mask.size(); ++i) {
+      ASSERT_NEAR(values.alpha_mask[i], values.pixels[i] / 2 + 0.5, 1e-6) << i;
+    }
+  }
+}
+
+TEST_F(Pictures, MasksOfAnotherSizeCoverTheSamePart) {
+  Item item = item_of(test_picture(128, 64));
+  item.mask = folder_ / "mask.bmp.png";
+  Image mask(32, 16);
+  for (int i = 0; i < 32 * 16; ++i) mask.rgb[3 * i] = i % 32 < 16 ? 255 : 0;
+  write_png(item.mask, mask);
+  subset_.resize_interpolation = Interpolation::kNearest;
+  const SampleValues values = masked_source(pixel_source(false))({item, subset_});
+  for (size_t x = 0; x < 64; ++x) EXPECT_EQ(values.alpha_mask[x], x < 32 ? 1 : 0) << x;
+}
+
+TEST_F(Pictures, WithoutAMaskFileKeepTheirAlpha) {
+  const Item item = item_of(test_picture(64, 64));
+  subset_.alpha_mask = true;
+  EXPECT_EQ(masked_source(pixel_source(false))({item, subset_}).alpha_mask,
+            load_pixels({item, subset_}).alpha_mask);
+}
+
 TEST_F(Pictures, RandomCropsLieAnywhereInside) {
   Image columns(68, 64);  // its red says the column
   for (size_t i = 0; i < columns.rgb.size(); i += 3) {

@@ -91,6 +91,7 @@ void BatchLoader::take(const PlannedSample& sample, std::future<SampleValues>& v
   batch.items.push_back(sample.item);
   batch.ids.push_back(item.id);
   batch.repeats.push_back(sample.repeat);
+  batch.loss_weights.push_back(static_cast<float>(item.loss_weight));
   batch.captions.push_back(caption_of(item, sample, batch));
 }
 

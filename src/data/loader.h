@@ -44,6 +44,7 @@ struct LoadedBatch {
   std::vector<float> pixels;
   std::vector<float> latents;
   std::vector<float> alpha_mask;
+  std::vector<float> loss_weights;  // Item::loss_weight
 };
 
 class BatchLoader {

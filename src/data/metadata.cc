@@ -78,7 +78,7 @@ std::string without_face(const std::string& stem) {
 
 Sample plain_sample(const fs::path& name, const SubsetOptions& subset, ListingFaults* faults) {
   const std::string stem = name.stem().string();
-  Sample sample{subset.image_dir / name, name.string(), "", "", std::nullopt};
+  Sample sample{.image = subset.image_dir / name, .key = name.string()};
   auto caption = read_text(subset.image_dir / (stem + subset.caption_extension), faults);
   if (!caption) {
     caption = read_text(subset.image_dir / (without_face(stem) + subset.caption_extension), faults);
@@ -96,6 +96,8 @@ void read_fields(const MetadataEntry& entry, Sample& sample) {
   if (const auto size = entry.size("train_resolution", 8)) {
     sample.train_resolution = Size{size->width, size->height};
   }
+  sample.loss_weight = entry.number("loss_weight").value_or(1);
+  if (!(sample.loss_weight >= 0)) entry.fail("has a loss_weight below 0");
 }
 
 }  // namespace
@@ -112,7 +114,7 @@ std::vector<Sample> read_metadata(const fs::path& file, const fs::path& image_di
       missing.push_back(entry.key());
       continue;
     }
-    Sample sample{std::move(image), entry.key(), "", "", std::nullopt};
+    Sample sample{.image = std::move(image), .key = entry.key()};
     try {
       read_fields(entry, sample);
     } catch (const Error& error) {

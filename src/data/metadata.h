@@ -20,6 +20,7 @@ struct Sample {
   std::string caption;
   std::string tags;
   std::optional<Size> train_resolution;
+  double loss_weight = 1;
 };
 
 // Faults of single entries, for reports on a data set: whoever hands one to the functions below
@@ -29,10 +30,10 @@ struct ListingFaults {
   std::vector<std::pair<std::string, std::string>> broken;  // key or text file, and why
 };
 
-// Reads "caption", "tags" and "train_resolution" of each entry (formats/metadata_file.h), in the
-// file's order; other fields are left alone. A key is a path or the name of a picture in
-// `image_dir`, with or without its extension. Throws Error naming the file and the key, and for
-// keys without a picture one Error that counts them and shows the first five.
+// Reads "caption", "tags", "train_resolution" and "loss_weight" of each entry
+// (formats/metadata_file.h), in the file's order; other fields are left alone. A key is a path or
+// the name of a picture in `image_dir`, with or without its extension. Throws Error naming the file
+// and the key, and for keys without a picture one Error that counts them and shows the first five.
 std::vector<Sample> read_metadata(const std::filesystem::path& file,
                                   const std::filesystem::path& image_dir,
                                   ListingFaults* faults = nullptr);

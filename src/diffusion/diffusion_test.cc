@@ -41,16 +41,22 @@ TEST(Draws, OfASampleDoNotDependOnTheBatchTheyAreDrawnIn) {
   EXPECT_TRUE(four.slice(0, 2, 4).equal(two));
   EXPECT_FALSE(four[0].equal(four[1]));
   EXPECT_FALSE(draw_noise({7, 4, 0}, {4, 4, 2, 2}).equal(four));
-  const at::Tensor t = draw_timesteps({7, 3, 0}, 4, 0, 1000);
-  EXPECT_TRUE(t.slice(0, 1, 4).equal(draw_timesteps({7, 3, 1}, 3, 0, 1000)));
 }
 
-TEST(Draws, TimestepsFillTheirRangeEvenly) {
-  const at::Tensor t = draw_timesteps({7, 0, 0}, 20000, 100, 900);
-  EXPECT_GE(t.min().item<int64_t>(), 100);
-  EXPECT_LT(t.max().item<int64_t>(), 900);
-  EXPECT_NEAR(t.to(at::kDouble).mean().item<double>(), 499.5, 6);
-  EXPECT_NEAR(t.to(at::kDouble).std().item<double>(), 800 / std::sqrt(12.0), 5);
+// Values of the formula in double precision.
+TEST(NoiseSchedule, WithZeroTerminalSnrEndsInNoiseAlone) {
+  const NoiseSchedule schedule = with_zero_terminal_snr(scaled_linear_schedule());
+  EXPECT_NEAR(schedule.alphas_cumprod[0].item<double>(), 0.99915, 1e-6);
+  EXPECT_NEAR(schedule.alphas_cumprod[500].item<double>(), 0.241019, 1e-5);
+  EXPECT_EQ(schedule.alphas_cumprod[999].item<double>(), 0);
+  const at::Tensor t = at::tensor({0, 999}, at::kLong);
+  const at::Tensor s = signal_to_noise(schedule, t);
+  EXPECT_NEAR(s[0].item<double>(), 1175.5, 0.5);
+  EXPECT_EQ(s[1].item<double>(), 0);
+  const at::Tensor x = draw_noise({1, 0, 0}, {2, 4, 2, 2}),
+                   noise = draw_noise({2, 0, 0}, {2, 4, 2, 2});
+  EXPECT_TRUE(add_noise(schedule, x, noise, t)[1].equal(noise[1]));
+  EXPECT_TRUE(velocity(schedule, x, noise, t)[1].equal(-x[1]));
 }
 
 }  // namespace

@@ -15,13 +15,4 @@ at::Tensor draw_noise(const DrawPosition& position, at::IntArrayRef shape) {
   return noise;
 }
 
-at::Tensor draw_timesteps(const DrawPosition& position, int64_t count, int64_t low, int64_t high) {
-  at::Tensor timesteps = at::empty({count}, at::kLong);
-  for (int64_t i = 0; i < count; ++i) {
-    Random random(position.seed, Draw::kTimestep, position.step, position.first_sample + i);
-    timesteps.data_ptr<int64_t>()[i] = low + static_cast<int64_t>(random.below(high - low));
-  }
-  return timesteps;
-}
-
 }  // namespace sdtune

@@ -1,6 +1,6 @@
-// Noise and timesteps of a step: pure functions of (seed, optimizer step, sample in the global
-// batch), drawn on the CPU, so that they are the same on every device, after a resume, and on one
-// process or many.
+// The noise of a step: a pure function of (seed, optimizer step, sample in the global batch), drawn
+// on the CPU, so that it is the same on every device, after a resume, and on one process or many.
+// What is added to plain noise, and timesteps, follow the same rule (noise.h, timesteps.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,8 +17,5 @@ struct DrawPosition {
 
 // N(0, 1) fp32 of the given shape [B, …] on the CPU; sample i is the stream of first_sample + i.
 at::Tensor draw_noise(const DrawPosition& position, at::IntArrayRef shape);
-
-// [count] int64 on the CPU, uniform in [low, high).
-at::Tensor draw_timesteps(const DrawPosition& position, int64_t count, int64_t low, int64_t high);
 
 }  // namespace sdtune

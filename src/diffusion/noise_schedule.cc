@@ -19,6 +19,17 @@ NoiseSchedule scaled_linear_schedule() {
   return {(1 - betas).cumprod(0)};
 }
 
+NoiseSchedule with_zero_terminal_snr(const NoiseSchedule& schedule) {
+  const at::Tensor s = schedule.alphas_cumprod.sqrt();
+  const at::Tensor first = s[0], last = s[-1];
+  return {((s - last) * (first / (first - last))).square()};
+}
+
+at::Tensor signal_to_noise(const NoiseSchedule& schedule, const at::Tensor& timesteps) {
+  const at::Tensor a = schedule.alphas_cumprod.index_select(0, timesteps);
+  return a / (1 - a);
+}
+
 at::Tensor add_noise(const NoiseSchedule& schedule, const at::Tensor& x, const at::Tensor& noise,
                      const at::Tensor& timesteps) {
   const at::Tensor a = gather(schedule.alphas_cumprod, timesteps);

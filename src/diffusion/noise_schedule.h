@@ -18,6 +18,13 @@ struct NoiseSchedule {
 
 NoiseSchedule scaled_linear_schedule();
 
+// The same schedule moved so that nothing of the picture is left at its last step (Lin et al. 2023,
+// algorithm 1): with s = sqrt(alphas_cumprod), s becomes (s - s_last) s_0 / (s_0 - s_last).
+NoiseSchedule with_zero_terminal_snr(const NoiseSchedule& schedule);
+
+// a / (1 - a) at each timestep: [B] fp32. 0 at the last step of a zero-terminal schedule.
+at::Tensor signal_to_noise(const NoiseSchedule& schedule, const at::Tensor& timesteps);
+
 // sqrt(a_t) x + sqrt(1 - a_t) noise (DDPM, Ho et al. 2020, eq. 4). x and noise [B, C, h, w];
 // timesteps [B] int64 on the schedule's device -> fp32.
 at::Tensor add_noise(const NoiseSchedule& schedule, const at::Tensor& x, const at::Tensor& noise,

@@ -99,6 +99,14 @@ std::optional<PixelSize> MetadataEntry::size(std::string_view field, int multipl
   return PixelSize{sides[0].get<int>(), sides[1].get<int>()};
 }
 
+std::optional<double> MetadataEntry::number(std::string_view field) const {
+  const MetadataField* found = find(field);
+  if (found == nullptr || found->json == "null") return std::nullopt;
+  const auto value = nlohmann::json::parse(found->json);
+  if (!value.is_number()) fail(fmt::format("has a {} that is not a number", field));
+  return value.get<double>();
+}
+
 void MetadataEntry::set(std::string_view field, std::string json) {
   if (const MetadataField* found = find(field)) {
     fields_[static_cast<size_t>(found - fields_.data())].json = std::move(json);

@@ -47,6 +47,9 @@ class MetadataEntry {
   std::optional<PixelSize> size(std::string_view field, int multiple = 1) const;
   void set_size(std::string_view field, PixelSize size);
 
+  // Nothing when the field is absent or null; Error when it is no number.
+  std::optional<double> number(std::string_view field) const;
+
   // Throws Error: 'the metadata entry "KEY" WHAT'.
   [[noreturn]] void fail(const std::string& what) const;
 

@@ -68,20 +68,35 @@ SDTUNE_INLINE void store(float value, HalfBits& out) {
   out.bits = static_cast<uint16_t>(half | sign);
 }
 
-// e^y for y <= 0, held at the smallest normal floats below -87.3. Relative error under 2e-7.
-SDTUNE_INLINE float exp_of_negative(float y) {
-  y = y < -87.3F ? -87.3F : y;
-  constexpr float kRounder = 0x1.8p23F;  // adding and taking it away rounds to an integer
-  const float n = (y * 1.44269504F + kRounder) - kRounder;
-  const float r = (y - n * 0.693359375F) + n * 2.12194440e-4F;  // y - n·ln 2, in two parts
-  float p = 1.9875691e-4F;                                      // Cephes' expf
-  p = p * r + 1.3981999e-3F;
+// e^r for |r| <= ln 2 / 2, of a float or of many; Cephes' expf.
+template <class F>
+SDTUNE_INLINE F exp_near_zero(F r) {
+  F p = 1.9875691e-4F * r + 1.3981999e-3F;
   p = p * r + 8.3334519e-3F;
   p = p * r + 4.1665796e-2F;
   p = p * r + 1.6666665e-1F;
   p = p * r + 5.0000001e-1F;
-  p = p * r * r + r + 1.0F;
-  return p * bits_as<float>(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
+  return p * r * r + r + 1.0F;
+}
+
+// y = n·ln 2 + r with a whole n: adding and taking away kRounder rounds, and ln 2 comes in two
+// parts.
+template <class F>
+SDTUNE_INLINE F whole_powers(F y) {
+  constexpr float kRounder = 0x1.8p23F;
+  return (y * 1.44269504F + kRounder) - kRounder;
+}
+template <class F>
+SDTUNE_INLINE F rest_of(F y, F n) {
+  return (y - n * 0.693359375F) + n * 2.12194440e-4F;
+}
+
+// e^y for y <= 0, held at the smallest normal floats below -87.3. Relative error under 2e-7.
+SDTUNE_INLINE float exp_of_negative(float y) {
+  y = y < -87.3F ? -87.3F : y;
+  const float n = whole_powers(y);
+  return exp_near_zero(rest_of(y, n)) *
+         bits_as<float>(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
 }
 
 }  // namespace sdtune

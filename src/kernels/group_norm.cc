@@ -32,7 +32,9 @@ std::vector<double> channel_moments(const T* picture, const Layout& layout) {
     }
   });
   std::vector<double> total(2 * channels, 0.0);
-  for (size_t i = 0; i < parts.size(); ++i) total[i % total.size()] += parts[i];
+  for (size_t first = 0; first < parts.size(); first += total.size()) {
+    for (size_t i = 0; i < total.size(); ++i) total[i] += parts[first + i];
+  }
   return total;
 }
 

@@ -1,39 +1,90 @@
 #include "kernels/group_norm_cpu.h"
 
+#include "kernels/cpu_lanes.h"
+
 namespace sdtune {
 
 namespace {
 
+// Half as many as Floats: GCC keeps no longer vectors in registers.
+constexpr int kHalf = kLanes / 2;
+using Doubles = double __attribute__((vector_size(64)));
+
 template <class T>
-SDTUNE_INLINE void add_moments(const T* x, int64_t pixels, int64_t channels, double* __restrict sum,
-                               double* __restrict square) {
-  for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-    const T* __restrict row = x + pixel * channels;
-    for (int64_t c = 0; c < channels; ++c) {
-      const double value = load(row[c]);
+SDTUNE_INLINE Doubles load_doubles(const T* from) {
+  Doubles values;
+  for (int i = 0; i < kHalf; ++i) values[i] = load(from[i]);
+  return values;
+}
+SDTUNE_INLINE Doubles load_doubles(const float* from) {
+  using HalfFloats = float __attribute__((vector_size(kHalf * sizeof(float))));
+  HalfFloats values;
+  __builtin_memcpy(&values, from, sizeof(values));
+  return __builtin_convertvector(values, Doubles);
+}
+
+template <class T>
+SDTUNE_INLINE void add_block(const T* x, int64_t pixels, int64_t channels, double* sum,
+                             double* square) {
+  int64_t c = 0;
+  for (; c + kHalf <= channels; c += kHalf) {
+    Doubles sums = {}, squares = {};
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const Doubles values = load_doubles(x + pixel * channels + c);
+      sums += values;
+      squares += values * values;
+    }
+    for (int i = 0; i < kHalf; ++i) {
+      sum[c + i] += sums[i];
+      square[c + i] += squares[i];
+    }
+  }
+  for (; c < channels; ++c) {
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const double value = load(x[pixel * channels + c]);
       sum[c] += value;
       square[c] += value * value;
     }
   }
 }
 
-SDTUNE_INLINE float silu(float y) {
-  const float e = exp_of_negative(-__builtin_fabsf(y));
-  return y * ((y < 0 ? e : 1.0F) / (1.0F + e));
+// Blocks of pixels stay in the processor's cache over the walk along the channels.
+template <class T>
+SDTUNE_INLINE void add_moments(const T* x, int64_t pixels, int64_t channels, double* sum,
+                               double* square) {
+  constexpr int64_t kBlock = 16;
+  for (int64_t pixel = 0; pixel < pixels; pixel += kBlock) {
+    const int64_t count = pixel + kBlock < pixels ? kBlock : pixels - pixel;
+    add_block(x + pixel * channels, count, channels, sum, square);
+  }
+}
+
+template <bool kSilu>
+SDTUNE_INLINE Floats changed(Floats x, const float* scale, const float* shift) {
+  const Floats y = x * load_lanes(scale) + load_lanes(shift);
+  return kSilu ? y / (1.0F + exp_of(-y)) : y;
 }
 
 template <bool kSilu, class T>
 SDTUNE_INLINE void scale_rows(const ScaleShift<T>& job) {
-  const float* __restrict scale = job.scale;
-  const float* __restrict shift = job.shift;
+  const int64_t whole = job.channels / kLanes * kLanes;
+  const int64_t rest = job.channels - whole;
   for (int64_t pixel = 0; pixel < job.pixels; ++pixel) {
     const T* row = job.x + pixel * job.channels;
     T* out = job.out + pixel * job.channels;
-#pragma GCC ivdep  // out is x or apart from it
-    for (int64_t c = 0; c < job.channels; ++c) {
-      const float y = load(row[c]) * scale[c] + shift[c];
-      store(kSilu ? silu(y) : y, out[c]);
+    for (int64_t c = 0; c < whole; c += kLanes) {
+      store_lanes(changed<kSilu>(load_lanes(row + c), job.scale + c, job.shift + c), out + c);
     }
+    if (rest == 0) continue;
+    T last[kLanes] = {};
+    float scale[kLanes] = {}, shift[kLanes] = {};
+    for (int64_t i = 0; i < rest; ++i) {
+      last[i] = row[whole + i];
+      scale[i] = job.scale[whole + i];
+      shift[i] = job.shift[whole + i];
+    }
+    store_lanes(changed<kSilu>(load_lanes(last), scale, shift), last);
+    for (int64_t i = 0; i < rest; ++i) out[whole + i] = last[i];
   }
 }
 

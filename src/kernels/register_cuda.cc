@@ -1,5 +1,5 @@
 // Registers the CUDA kernels with torch's dispatcher when libsdtune_cuda.so is opened. The
-// operators' contracts and gradients are in the program itself (geglu.cc).
+// operators' contracts and gradients are in the program itself (geglu.cc, stochastic_round.cc).
 #include <ATen/ATen.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include "kernels/geglu_cuda.h"
+#include "kernels/stochastic_round_cuda.h"
 
 namespace sdtune {
 
@@ -62,11 +63,20 @@ at::Tensor geglu_backward_on_cuda(const at::Tensor& grad, const at::Tensor& x) {
   return grad_x;
 }
 
+// Both tensors are dense with the same strides.
+void stochastic_round_on_cuda(const at::Tensor& out, const at::Tensor& value, int64_t key) {
+  const c10::cuda::CUDAGuard guard(value.device());
+  C10_CUDA_CHECK(launch_stochastic_round(value.const_data_ptr<float>(), out.mutable_data_ptr(),
+                                         value.numel(), static_cast<uint64_t>(key),
+                                         c10::cuda::getCurrentCUDAStream()));
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(sdtune, CUDA, m) {
   m.impl("geglu", geglu_on_cuda);
   m.impl("geglu_backward", geglu_backward_on_cuda);
+  m.impl("stochastic_round_", stochastic_round_on_cuda);
 }
 
 }  // namespace sdtune

@@ -1,42 +1,63 @@
 #include "optim/adamw.h"
 
+#include "optim/optimizer_table.h"
+
 namespace sdtune {
 
 AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions options)
-    : TensorOptimizer(std::move(groups)), options_(options) {
-  for (const ParameterGroup& group : groups_) states_.emplace_back(group.parameters.size());
+    : TensorOptimizer(std::move(groups)), options_(options) {}
+
+void AdamW::add_state(const at::Tensor& parameter, ParameterState& state) const {
+  state.add("exp_avg", state_zeros(parameter));
+  state.add("exp_avg_sq", state_zeros(parameter));
+  if (options_.amsgrad) state.add("max_exp_avg_sq", state_zeros(parameter));
+  // Where the fused kernel wants it.
+  state.add("step", at::zeros({}, at::TensorOptions(at::kFloat).device(parameter.device())));
 }
 
-AdamW::State& AdamW::state_of(size_t group, size_t index) {
-  State& state = states_[group][index];
-  if (state.step.defined()) return state;
-  const at::Tensor& parameter = groups_[group].parameters[index].tensor;
-  state.exp_avg = at::zeros_like(parameter, parameter.options().requires_grad(false));
-  state.exp_avg_sq = at::zeros_like(parameter, parameter.options().requires_grad(false));
-  state.step = at::zeros({}, at::TensorOptions(at::kFloat).device(parameter.device()));
-  return state;
-}
-
-void AdamW::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor& parameter = groups_[group].parameters[index].tensor;
-  State& state = state_of(group, index);
-  state.step += 1;
-  at::_fused_adamw_(parameter, parameter.grad(), state.exp_avg, state.exp_avg_sq, {}, state.step,
-                    groups_[group].learning_rate * moment.lr_factor, options_.beta1, options_.beta2,
-                    options_.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
-}
-
-void AdamW::visit_state(const StateVisitor& visitor) {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    for (size_t i = 0; i < states_[g].size(); ++i) {
-      const std::string& name = groups_[g].parameters[i].name;
-      State& state = state_of(g, i);
-      visitor(name + ".exp_avg", state.exp_avg);
-      visitor(name + ".exp_avg_sq", state.exp_avg_sq);
-      visitor(name + ".step", state.step);
-    }
+// All of one group.
+void AdamW::update_all(std::span<TensorUpdate> updates) const {
+  std::vector<at::Tensor> weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps;
+  for (TensorUpdate& update : updates) {
+    weights.push_back(update.weight);
+    gradients.push_back(update.gradient);
+    exp_avg.push_back(update.state["exp_avg"]);
+    exp_avg_sq.push_back(update.state["exp_avg_sq"]);
+    if (options_.amsgrad) max_exp_avg_sq.push_back(update.state["max_exp_avg_sq"]);
+    steps.push_back(update.state["step"].add_(1));
   }
+  using Fused =
+      void (*)(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+               at::TensorList, double, double, double, double, double, bool, bool,
+               const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
+  const Fused fused = options_.decoupled ? static_cast<Fused>(at::_fused_adamw_)
+                                         : static_cast<Fused>(at::_fused_adam_);
+  fused(weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps, updates.front().rate,
+        options_.beta1, options_.beta2, options_.weight_decay, options_.eps, options_.amsgrad,
+        /*maximize=*/false, std::nullopt, std::nullopt);
+}
+
+void AdamW::apply(TensorUpdate& update) { update_all({&update, 1}); }
+
+void AdamW::apply_together(std::vector<TensorUpdate>& updates) { update_all(updates); }
+
+OptimizerTable adam_optimizers() {
+  const auto read = [](ArgumentReader& arguments, AdamWOptions options) {
+    arguments.without_effect({"fused", "foreach", "capturable"});
+    arguments.betas("betas", options.beta1, options.beta2);
+    arguments.number("eps", options.eps, 0);
+    arguments.number("weight_decay", options.weight_decay, 0);
+    arguments.flag("amsgrad", options.amsgrad);
+    return options;
+  };
+  return {{"AdamW",
+           [read](std::vector<ParameterGroup> groups, ArgumentReader& arguments) {
+             return std::make_unique<AdamW>(std::move(groups), read(arguments, {}));
+           }},
+          {"Adam", [read](std::vector<ParameterGroup> groups, ArgumentReader& arguments) {
+             return std::make_unique<AdamW>(
+                 std::move(groups), read(arguments, {.weight_decay = 0, .decoupled = false}));
+           }}};
 }
 
 }  // namespace sdtune

@@ -1,7 +1,10 @@
-// AdamW (Loshchilov & Hutter 2019) with torch's defaults and torch's fused kernel.
+// AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) with torch's defaults and torch's
+// fused kernels.
 #pragma once
 
-#include "optim/optimizer.h"
+#include <span>
+
+#include "optim/tensor_optimizer.h"
 
 namespace sdtune {
 
@@ -10,23 +13,23 @@ struct AdamWOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.01;
+  bool amsgrad = false;   // divide by the largest second moment so far (Reddi et al. 2018)
+  bool decoupled = true;  // off is Adam, whose weight decay is part of the gradient
 };
 
 class AdamW : public TensorOptimizer {
  public:
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options);
 
-  void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;
-  // "<parameter>.exp_avg", ".exp_avg_sq" and ".step".
-  void visit_state(const StateVisitor& visitor) override;
+ protected:
+  // "exp_avg", "exp_avg_sq", "step", with amsgrad "max_exp_avg_sq".
+  void add_state(const at::Tensor& parameter, ParameterState& state) const override;
+  void apply(TensorUpdate& update) override;
+  void apply_together(std::vector<TensorUpdate>& updates) override;
 
  private:
-  struct State {
-    at::Tensor exp_avg, exp_avg_sq, step;
-  };
-  State& state_of(size_t group, size_t index);
+  void update_all(std::span<TensorUpdate> updates) const;
 
-  std::vector<std::vector<State>> states_;  // as groups_
   AdamWOptions options_;
 };
 

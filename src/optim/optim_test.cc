@@ -4,7 +4,6 @@
 
 #include "optim/adamw.h"
 #include "optim/grad_scaler.h"
-#include "optim/lr_schedule.h"
 
 namespace sdtune {
 namespace {
@@ -88,23 +87,5 @@ TEST(GradScaler, SkipsAndHalvesOnOverflowAndGrowsAfter2000Steps) {
 }
 
 // Golden values of the behaviour specification, appendix B.4.
-TEST(LrSchedule, HasTheKnownFactors) {
-  const LrSchedule restarts{LrScheduleKind::kCosineWithRestarts, 100, 0, 3};
-  const LrSchedule polynomial{
-      .kind = LrScheduleKind::kPolynomial, .total_steps = 100, .learning_rate = 1e-3};
-  const int64_t steps[] = {0, 5, 10, 15, 50, 80, 90, 100};
-  const double restart_factors[] = {1, .9455, .7939, .5782, .5, .6545, .2061, 0};
-  const double polynomial_factors[] = {1, .95, .9, .85, .5, .2001, .1001, .0001};
-  for (int i = 0; i < 8; ++i) {
-    EXPECT_NEAR(restarts.factor(steps[i]), restart_factors[i], 1e-4);
-    EXPECT_NEAR(polynomial.factor(steps[i]), polynomial_factors[i], 1e-4);
-  }
-  const LrSchedule linear{LrScheduleKind::kLinear, 100, 10};
-  EXPECT_DOUBLE_EQ(linear.factor(0), 0);
-  EXPECT_DOUBLE_EQ(linear.factor(5), 0.5);
-  EXPECT_DOUBLE_EQ(linear.factor(10), 1);
-  EXPECT_DOUBLE_EQ(linear.factor(55), 0.5);
-}
-
 }  // namespace
 }  // namespace sdtune

@@ -8,6 +8,13 @@ void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
   throw Error("this optimizer needs all gradients at once");
 }
 
+std::optional<double> Optimizer::adapted_rate(size_t) const { return std::nullopt; }
+
+void Optimizer::keep_state_on_host() {
+  throw UsageError("this optimizer needs the state of all tensors at once, on their device",
+                   "--offload_optimizer", "leave it away or choose AdamW, AdamW8bit or Lion");
+}
+
 void Optimizer::zero_grad() {
   for (ParameterGroup& group : groups_) {
     for (NamedParameter& parameter : group.parameters) parameter.tensor.mutable_grad().reset();
@@ -24,12 +31,8 @@ std::vector<at::Tensor> Optimizer::gradients() const {
   return all;
 }
 
-void TensorOptimizer::step(const UpdateMoment& moment) {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
-      if (groups_[g].parameters[i].tensor.grad().defined()) update_tensor(g, i, moment);
-    }
-  }
+double Optimizer::rate(size_t group, const UpdateMoment& moment) const {
+  return groups_[group].learning_rate * (follows_schedule() ? moment.lr_factor : 1.0);
 }
 
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm) {

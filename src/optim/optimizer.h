@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct NamedParameter {
 
 struct ParameterGroup {
   std::vector<NamedParameter> parameters;
-  double learning_rate = 0;  // before the schedule's factor
+  double learning_rate = 0;   // before the schedule's factor
+  std::string name = "unet";  // for logs
 };
 
 // The step that an update belongs to.
@@ -47,23 +49,40 @@ class Optimizer {
   virtual void update_tensor(size_t group, size_t index, const UpdateMoment& moment);
 
   // Visits the state tensors by name, "<parameter>.exp_avg" and so on, making those that are not
-  // there yet: for saving, and for filling when a run resumes.
+  // there yet: for saving, and for filling when a run resumes. Names do not depend on groups.
   virtual void visit_state(const StateVisitor& visitor) = 0;
+
+  // Whether the schedule's factor counts. Not where the rule finds its own rate (Adafactor's
+  // relative step) or replaces schedules (schedule-free).
+  virtual bool follows_schedule() const { return true; }
+
+  // The rate that the rule chose itself for the last step: d·lr of D-Adaptation and Prodigy,
+  // Adafactor's relative step. None where it is learning_rate · lr_factor.
+  virtual std::optional<double> adapted_rate(size_t group) const;
+
+  // Schedule-free rules train at one point and are judged at another: true puts the averaged
+  // weights into the parameters, for samples and saves, and false brings the trained ones back bit
+  // for bit. Nothing for other rules.
+  virtual void use_averaged_weights(bool /*averaged*/) {}
+
+  // From now on the state lives in host memory (pinned) and visits the parameters' device one
+  // tensor at a time. To be called before the first step. UsageError where the rule does not update
+  // tensor by tensor. No difference for parameters on the CPU.
+  virtual void keep_state_on_host();
+
+  // bf16 weights are stored by stochastic rounding unless this is off.
+  void round_stochastically(bool on) { rounds_stochastically_ = on; }
 
   void zero_grad();  // gradients are freed
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   std::vector<at::Tensor> gradients() const;  // the defined ones
 
  protected:
-  std::vector<ParameterGroup> groups_;
-};
+  // learning_rate times the schedule's factor, where that counts.
+  double rate(size_t group, const UpdateMoment& moment) const;
 
-// An optimizer whose rule sees one parameter at a time.
-class TensorOptimizer : public Optimizer {
- public:
-  using Optimizer::Optimizer;
-  void step(const UpdateMoment& moment) override;
-  bool updates_tensor_by_tensor() const final { return true; }
+  std::vector<ParameterGroup> groups_;
+  bool rounds_stochastically_ = true;
 };
 
 // Scales the gradients so that their joint L2 norm is at most max_norm (torch's clip_grad_norm_,

@@ -109,6 +109,7 @@ struct PictureFlags {
   bool random_crop = false;
   std::optional<std::string> face_crop_aug_range;
   bool alpha_mask = false;
+  std::optional<std::filesystem::path> conditioning_data_dir;
 
   template <class V>
   void visit(V& v) {
@@ -124,6 +125,9 @@ struct PictureFlags {
     v("face_crop_aug_range", face_crop_aug_range,
       "\"low,high\": crop around the face that the file name tells, without buckets.");
     v("alpha_mask", alpha_mask, "Keep the pictures' alpha channel as a mask.");
+    v("conditioning_data_dir", conditioning_data_dir,
+      "Folder of masks for --masked_loss: pictures of the same names, white where the loss "
+      "counts.");
   }
 };
 

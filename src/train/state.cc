@@ -30,6 +30,26 @@ NamedTensors optimizer_tensors(Optimizer& optimizer) {
   return all;
 }
 
+ordered_json plateau_record(const PlateauState& plateau) {
+  ordered_json record = {{"factor", plateau.factor},
+                         {"bad_epochs", plateau.bad_epochs},
+                         {"cooldown", plateau.cooldown},
+                         {"sum", plateau.sum},
+                         {"count", plateau.count}};
+  if (plateau.best) record["best"] = *plateau.best;
+  return record;
+}
+
+PlateauState read_plateau(const ordered_json& record) {
+  PlateauState plateau{.factor = record.at("factor"),
+                       .bad_epochs = record.at("bad_epochs"),
+                       .cooldown = record.at("cooldown"),
+                       .sum = record.at("sum"),
+                       .count = record.at("count")};
+  if (record.contains("best")) plateau.best = record["best"].get<double>();
+  return plateau;
+}
+
 void write_record(const fs::path& path, const RunState& state) {
   ordered_json record = {{"version", kVersion},
                          {"step", state.position.step},
@@ -39,6 +59,7 @@ void write_record(const fs::path& path, const RunState& state) {
   if (state.scaler) {
     record["scaler"] = {{"scale", state.scaler->scale}, {"good_steps", state.scaler->good_steps}};
   }
+  if (state.plateau) record["plateau"] = plateau_record(*state.plateau);
   for (const auto& [name, value] : state.made_with) record["made_with"][name] = value;
   write_file(path, record.dump(2));
 }
@@ -54,6 +75,7 @@ RunState parse_record(const fs::path& path) {
   if (record.contains("scaler")) {
     state.scaler = {record["scaler"].at("scale"), record["scaler"].at("good_steps")};
   }
+  if (record.contains("plateau")) state.plateau = read_plateau(record["plateau"]);
   if (record.contains("made_with")) {
     for (const auto& [name, value] : record["made_with"].items())
       state.made_with.emplace_back(name, value);

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "models/parameters.h"
+#include "optim/lr_plateau.h"
 #include "optim/optimizer.h"
 
 namespace sdtune {
@@ -35,6 +36,7 @@ struct RunState {
   Position position;
   uint64_t seed = 0;
   std::optional<ScalerState> scaler;
+  std::optional<PlateauState> plateau;  // of reduce_lr_on_plateau
   // What must be the same for the same bytes: name and value, as "threads": "2". Compared by
   // describe_changes().
   std::vector<std::pair<std::string, std::string>> made_with;

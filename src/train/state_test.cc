@@ -22,6 +22,7 @@ class StateTest : public testing::Test {
     state.position = {step, 1, 2};
     state.seed = 0xFEDCBA9876543210;
     state.scaler = {1024, 17};
+    state.plateau = {.factor = 0.1, .best = 1 / 3.0, .bad_epochs = 2, .sum = 0.7, .count = 3};
     state.made_with = {{"threads", "2"}, {"device", "cpu"}};
     return state;
   }
@@ -51,6 +52,7 @@ TEST_F(StateTest, ComesBackWhole) {
   EXPECT_EQ(state.seed, 0xFEDCBA9876543210);
   EXPECT_EQ(state.scaler->scale, 1024);
   EXPECT_EQ(state.scaler->good_steps, 17);
+  EXPECT_EQ(state.plateau, at_step(5).plateau);
   EXPECT_EQ(state.made_with, at_step(5).made_with);
 
   at::Tensor other = at::zeros({2, 3}).requires_grad_(true);

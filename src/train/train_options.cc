@@ -1,14 +1,64 @@
 #include "train/train_options.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
+#include "optim/make_optimizer.h"
+#include "train/block_rates.h"
 #include "train/dataset_setup.h"
+#include "train/lr_plot.h"
 #include "train/run_control.h"
 
 namespace sdtune {
 
 namespace {
+
+// In any case of letters.
+bool is_adafactor(const std::string& optimizer_type) {
+  const std::string name = "adafactor";
+  return std::equal(name.begin(), name.end(), optimizer_type.begin(), optimizer_type.end(),
+                    [](char a, char b) { return a == std::tolower(b); });
+}
+
+void validate_schedule(const TrainOptions& options) {
+  if (options.schedule.lr_scheduler == "adafactor" && !options.schedule.lr_scheduler_type &&
+      !is_adafactor(options.optimizer.type())) {
+    throw UsageError("the adafactor schedule is Adafactor's own rule", "--lr_scheduler",
+                     "add --optimizer_type=AdaFactor, or take another schedule");
+  }
+  // With the steps that are known by now, so that what cannot be meant is told before a model is
+  // read.
+  constexpr int64_t kUnknown = 1'000'000'000'000;
+  make_run_schedule(options.schedule, options.optimizer.learning_rate,
+                    options.run.max_train_epochs ? kUnknown : options.run.max_train_steps);
+}
+
+void validate_validation(const ValidationOptions& validation) {
+  if (validation.validation_split == 0 &&
+      (validation.validate_every_n_steps || validation.validate_every_n_epochs)) {
+    throw UsageError("there are no pictures to validate on", "--validation_split",
+                     "give the share of the pictures that is kept for that, as 0.1");
+  }
+}
+
+// Names and settings are refused before a model is read.
+void validate_optimizer(const OptimizerOptions& options, const ScheduleOptions& schedule) {
+  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
+    throw UsageError("more than one optimizer is asked for",
+                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+  }
+  const auto optimizer =
+      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
+  if (options.block_lr) BlockRates{*options.block_lr};
+  if (!optimizer->follows_schedule() && schedule.lr_scheduler != "constant" &&
+      schedule.lr_scheduler != "adafactor") {
+    log_warning("{} sets its rate itself; --lr_scheduler={} has no effect", options.type(),
+                schedule.lr_scheduler);
+  }
+}
 
 void validate_run(const TrainOptions& options) {
   if (options.optimizer.learning_rate_te && !options.run.train_text_encoder) {
@@ -19,15 +69,8 @@ void validate_run(const TrainOptions& options) {
         "--clip_skip is unusual with --v2, whose text encoder ends at the layer before the last "
         "already");
   }
-  const bool warms_up =
-      options.optimizer.lr_warmup_steps.steps > 0 || options.optimizer.lr_warmup_steps.ratio > 0;
-  if (warms_up && options.optimizer.lr_scheduler == "constant") {
-    throw UsageError("the constant schedule has no warm-up", "--lr_warmup_steps",
-                     "use --lr_scheduler=constant_with_warmup");
-  }
-  if (options.optimizer.lr_scheduler == "polynomial" && options.optimizer.learning_rate <= 1e-7) {
-    throw UsageError("the polynomial schedule ends at 1e-7, so the learning rate must be above it",
-                     "--learning_rate");
+  if (options.dataset.pictures.conditioning_data_dir && !options.loss.masked_loss) {
+    log_warning("--conditioning_data_dir has no effect without --masked_loss");
   }
   if (rank_from_environment().world_size > 1) {
     throw UsageError("training runs as one process", "WORLD_SIZE",
@@ -61,7 +104,10 @@ void validate_saves(const SaveOptions& save) {
 void validate(const TrainOptions& options) {
   validate(options.dataset);
   validate(options.compatibility);
+  validate_optimizer(options.optimizer, options.schedule);
   validate_run(options);
+  validate_schedule(options);
+  validate_validation(options.validation);
   validate_logs(options.log);
   validate_saves(options.save);
   if (options.control.max_train_time) parse_train_time(*options.control.max_train_time);

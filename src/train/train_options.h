@@ -13,8 +13,13 @@
 #include "train/compatibility_options.h"
 #include "train/data_options.h"
 #include "train/log_options.h"
+#include "train/loss_options.h"
+#include "train/noise_options.h"
+#include "train/optimizer_options.h"
 #include "train/run_control_options.h"
 #include "train/save_options.h"
+#include "train/schedule_options.h"
+#include "train/validation_options.h"
 
 namespace sdtune {
 
@@ -86,39 +91,6 @@ struct RunOptions {
   }
 };
 
-struct OptimizerOptions {
-  std::string optimizer_type = "AdamW";
-  double learning_rate = 2e-6;
-  std::optional<double> learning_rate_te;
-  double max_grad_norm = 1;
-  std::vector<std::string> optimizer_args;
-  std::string lr_scheduler = "constant";
-  StepsOrRatio lr_warmup_steps;
-  int64_t lr_scheduler_num_cycles = 1;
-  double lr_scheduler_power = 1;
-
-  template <class V>
-  void visit(V& v) {
-    v.group("Optimizer");
-    v("optimizer_type", optimizer_type, "The optimizer.", Choices{"AdamW"});
-    v("learning_rate", learning_rate, "Peak learning rate.", Range{0, 1});
-    v("learning_rate_te", learning_rate_te,
-      "Learning rate of the text encoder, when it is another.", Range{0, 1});
-    v("max_grad_norm", max_grad_norm, "Scale gradients down to this joint norm; 0 is off.",
-      Range{0, 1e9});
-    v("optimizer_args", optimizer_args,
-      "Further settings: weight_decay=0.01 betas=0.9,0.999 eps=1e-8.");
-    v("lr_scheduler", lr_scheduler, "How the learning rate changes over the run.",
-      Choices{"constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts",
-              "polynomial"});
-    v("lr_warmup_steps", lr_warmup_steps,
-      "Steps, or share of all steps, over which the rate rises from 0.");
-    v("lr_scheduler_num_cycles", lr_scheduler_num_cycles, "Cycles of cosine_with_restarts.",
-      Range{1, 1e6});
-    v("lr_scheduler_power", lr_scheduler_power, "Power of polynomial.", Range{0, 100});
-  }
-};
-
 struct ModelspecOptions {
   std::optional<std::string> title, author, description, license, tags, usage_hint, merged_from,
       trigger_phrase, preprocessor, is_negative_embedding;
@@ -146,6 +118,10 @@ struct TrainOptions {
   DataOptions dataset;
   RunOptions run;
   OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  NoiseOptions noise;
+  LossOptions loss;
+  ValidationOptions validation;
   SaveOptions save;
   RunControlOptions control;
   ModelspecOptions modelspec;
@@ -159,6 +135,10 @@ struct TrainOptions {
     dataset.visit(v);
     run.visit(v);
     optimizer.visit(v);
+    schedule.visit(v);
+    noise.visit(v);
+    loss.visit(v);
+    validation.visit(v);
     save.visit(v);
     control.visit(v);
     modelspec.visit(v);

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "diffusion/noise_schedule.h"
 #include "models/stable_diffusion.h"
 #include "optim/grad_scaler.h"
 #include "optim/optimizer.h"
 #include "text/clip_tokenizer.h"
+#include "train/objective.h"
 #include "train/precision.h"
 #include "train/text_states.h"
 #include "train/train_options.h"
@@ -30,7 +30,7 @@ struct Trainee {
   bool trains_text_encoder;
   std::unique_ptr<Optimizer> optimizer;
   std::optional<GradScaler> scaler;
-  NoiseSchedule noise_schedule;
+  Objective objective;
   ClipTokenizer tokenizer;
   int64_t clip_skip;
   int max_token_length;

@@ -19,15 +19,6 @@ namespace sdtune {
 
 namespace {
 
-LrSchedule make_schedule(const OptimizerOptions& options, int64_t total_steps) {
-  return {lr_schedule_kind(options.lr_scheduler),
-          total_steps,
-          options.lr_warmup_steps.of(total_steps),
-          options.lr_scheduler_num_cycles,
-          options.lr_scheduler_power,
-          options.learning_rate};
-}
-
 int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
   return (batches + options.run.gradient_accumulation_steps - 1) /
          options.run.gradient_accumulation_steps;
@@ -54,6 +45,23 @@ bool captions_stay(const Dataset& dataset) {
   });
 }
 
+// A loss that is to be masked needs masks.
+void check_masks(const TrainOptions& options, const Dataset& dataset) {
+  const bool has_masks =
+      std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
+                  [](const SubsetOptions& s) { return s.alpha_mask || !s.mask_dir.empty(); });
+  if (!options.loss.masked_loss || has_masks) return;
+  throw UsageError("there are no masks for the loss", "--masked_loss",
+                   "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
+                   "masks with --conditioning_data_dir");
+}
+
+DatasetSetup read_pictures(const TrainOptions& options) {
+  DatasetSetup setup = read_dataset(options.dataset);
+  check_masks(options, setup.dataset);
+  return setup;
+}
+
 // The names of a step's pictures, or of the first of many.
 std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches) {
   constexpr size_t kNamed = 8;
@@ -73,7 +81,8 @@ std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> b
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
-      data_(read_dataset(options.dataset)),
+      data_(read_pictures(options)),
+      validation_pictures_(take_validation_pictures(data_.dataset, options.validation)),
       trainee_(make_trainee(options, device)),
       batches_per_epoch_(batches_per_epoch(data_.dataset)),
       total_steps_(options.run.max_train_epochs ? *options.run.max_train_epochs *
@@ -81,7 +90,7 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
                                                 : options.run.max_train_steps),
       trace_(options.log.trace_dir, options.log.trace_steps),
       nan_guard_(options.control.max_nan_steps) {
-  schedule_ = make_schedule(options.optimizer, total_steps_);
+  schedule_ = make_run_schedule(options.schedule, options.optimizer.learning_rate, total_steps_);
   trainee_.text_states =
       TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));
   const std::optional<std::string>& resume = options.save.resume;
@@ -99,8 +108,7 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
                                                updates_per_epoch(options, batches_per_epoch_));
   if (state) checkpoints_->resumed_from(*state);
   control_ = std::make_unique<RunControl>(run_folder_->path(), options.control.max_train_time);
-  log_ = std::make_unique<RunLog>(options, *run_folder_, trainee_.optimizer->groups(),
-                                  batches_per_epoch_);
+  log_ = std::make_unique<RunLog>(options, *run_folder_, *trainee_.optimizer, batches_per_epoch_);
 }
 
 void Trainer::resume_from(const std::filesystem::path& folder) {
@@ -116,6 +124,7 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
   load_state_tensors(folder, trained_tensors());
   if (trainee_.scaler && state.scaler)
     trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  if (schedule_.plateau && state.plateau) schedule_.plateau->restore(*state.plateau);
   position_ = state.position;
   if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
   log_info("resumed from {} at step {}", folder.string(), position_.step);
@@ -155,7 +164,11 @@ int Trainer::run() {
                                {"device", trainee_.device.str()},
                                {"processor", processor_name()},
                                {"threads", at::get_num_threads()}});
+  if (validation_pictures_) {
+    validation_.emplace(*validation_pictures_, trainee_, options_.validation);
+  }
   if (const int signal = prepare_latents()) return 128 + signal;
+  if (options_.loss.masked_loss) source_ = masked_source(std::move(source_));
   const StopRequest request = train();
   return request.kind == StopRequest::Kind::kNone ? finish() : stop(request);
 }
@@ -181,10 +194,16 @@ StopRequest Trainer::train() {
     advance(batches.back());
     if (result.images == 0) continue;
     ++position_.step;
-    log_->step(result, {position_.step, schedule_.factor(position_.step - 1), data_s.count()},
+    log_->step(result,
+               {position_.step, schedule_.schedule.factor(position_.step - 1), data_s.count()},
                progress);
     if (batches.back().is_last_of_epoch) log_->end_of_epoch(batches.back().epoch + 1);
+    record_loss_bands(result);
+    if (schedule_.plateau) {
+      schedule_.plateau->observe(result.loss, batches.back().is_last_of_epoch);
+    }
     guard(result, batches);
+    validate_if_due(batches.back());
     save_due_at(batches.back());
   }
   return {};
@@ -235,8 +254,7 @@ void Trainer::advance(const LoadedBatch& last) {
 
 StepResult Trainer::step(std::span<const LoadedBatch> batches) {
   const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
-                        batches.front().epoch, data_.dataset.largest_batch(),
-                        schedule_.factor(position_.step)};
+                        data_.dataset.largest_batch(), schedule_.schedule.factor(position_.step)};
   return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
 }
 
@@ -278,6 +296,34 @@ void Trainer::go_back() {
   log_warning("{} steps in a row were not finite: the weights of {} are taken",
               options_.control.max_nan_steps, folder.string());
   run_folder_->event("went_back", {{"step", position_.step}, {"state", folder.string()}});
+}
+
+void Trainer::record_loss_bands(const StepResult& result) {
+  const int64_t every = options_.loss.loss_bands_every_n_steps;
+  if (every == 0) return;
+  for (size_t i = 0; i < result.timesteps.size(); ++i) {
+    loss_bands_.add(result.timesteps[i], result.sample_losses[i]);
+  }
+  if (position_.step % every != 0 && position_.step != total_steps_) return;
+  run_folder_->event("loss_bands", {{"step", position_.step}, {"bands", loss_bands_.to_json()}});
+  loss_bands_.clear();
+}
+
+void Trainer::validate_if_due(const LoadedBatch& last) {
+  const bool is_end = position_.step == total_steps_;
+  if (!validation_ ||
+      !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const ValidationResult result = validation_->measure(trainee_);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  run_folder_->event("validation", {{"step", position_.step},
+                                    {"loss", result.bands.mean()},
+                                    {"bands", result.bands.to_json()},
+                                    {"pictures", result.pictures},
+                                    {"seconds", seconds.count()}});
+  log_info("validation at step {}: loss {:.4g}", position_.step, result.bands.mean());
 }
 
 // Models first, then states: a state on disk says that everything due before it is there too.
@@ -366,6 +412,7 @@ RunState Trainer::run_state() const {
   state.seed = static_cast<uint64_t>(options_.run.seed.value_or(0));
   if (trainee_.scaler)
     state.scaler = {trainee_.scaler->current_scale(), trainee_.scaler->good_steps()};
+  if (schedule_.plateau) state.plateau = schedule_.plateau->state();
   state.made_with = {
       {"threads", std::to_string(at::get_num_threads())},
       {"processor", processor_name()},

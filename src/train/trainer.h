@@ -9,9 +9,10 @@
 #include "base/progress.h"
 #include "data/latent_cache.h"
 #include "data/loader.h"
-#include "optim/lr_schedule.h"
 #include "train/checkpoints.h"
 #include "train/dataset_setup.h"
+#include "train/loss_bands.h"
+#include "train/lr_plot.h"
 #include "train/nan_guard.h"
 #include "train/output_names.h"
 #include "train/run_control.h"
@@ -22,6 +23,7 @@
 #include "train/train_options.h"
 #include "train/trainee.h"
 #include "train/training_step.h"
+#include "train/validation.h"
 
 namespace sdtune {
 
@@ -44,6 +46,8 @@ class Trainer {
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
+  void record_loss_bands(const StepResult& result);
+  void validate_if_due(const LoadedBatch& last);
   StopRequest train();
   void guard(const StepResult& result, std::span<const LoadedBatch> batches);
   void go_back();
@@ -58,8 +62,11 @@ class Trainer {
 
   TrainOptions& options_;
   DatasetSetup data_;
+  std::optional<Dataset> validation_pictures_;
+  std::optional<Validation> validation_;
+  LossBands loss_bands_;
   Trainee trainee_;
-  LrSchedule schedule_;
+  RunSchedule schedule_;
   int64_t batches_per_epoch_;
   int64_t total_steps_;
   Position position_;

@@ -4,9 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <utility>
+#include <vector>
 
-#include "base/philox.h"
-#include "diffusion/draws.h"
+#include "train/batch_inputs.h"
 #include "train/nan_guard.h"
 
 namespace sdtune {
@@ -25,36 +25,21 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-at::Tensor pictures_of(const LoadedBatch& batch) {
-  const auto count = static_cast<int64_t>(batch.items.size());
-  return at::from_blob(const_cast<float*>(batch.pixels.data()),
-                       {count, 3, batch.size.height, batch.size.width}, at::kFloat);
+// Mean over the pictures, each by what it counts.
+at::Tensor mean_loss(const BatchLosses& losses, const at::Tensor& picture_weights) {
+  return (losses.weighted * picture_weights).mean();
 }
 
-// N(0, 1) for the posterior of each picture: its own stream, whatever batch it is in.
-at::Tensor posterior_noise(const Trainee& trainee, const LoadedBatch& batch,
-                           const StepPlace& place) {
-  const auto count = static_cast<int64_t>(batch.items.size());
-  at::Tensor noise = at::empty(
-      {count, trainee.vae->config.latent_channels, batch.size.height / 8, batch.size.width / 8});
-  for (int64_t i = 0; i < count; ++i) {
-    Random random(place.seed, Draw::kPosterior, place.epoch, batch.ids[i], batch.repeats[i]);
-    at::Tensor own = noise[i];
-    random.fill_normal({own.data_ptr<float>(), static_cast<size_t>(own.numel())});
-  }
-  return noise;
-}
-
-// Scaled latents [B, 4, h, w] on the device: those that were kept, or the pictures' encoded now.
-at::Tensor latents_of(const Trainee& trainee, const LoadedBatch& batch, const StepPlace& place) {
-  if (batch.latents.empty()) {
-    return encode_latents(trainee, pictures_of(batch), posterior_noise(trainee, batch, place));
-  }
-  const at::Tensor kept = at::from_blob(
-      const_cast<float*>(batch.latents.data()),
-      {static_cast<int64_t>(batch.items.size()), 4, batch.size.height / 8, batch.size.width / 8},
-      at::kFloat);
-  return kept.to(trainee.device) * trainee.source->vae_config.scaling_factor;
+// The plain losses and timesteps of all pictures, for the record of the run.
+void report(StepResult& result, const std::vector<at::Tensor>& losses,
+            const std::vector<at::Tensor>& timesteps) {
+  const at::Tensor all_losses = at::cat(losses).to(at::kCPU, at::kDouble);
+  const at::Tensor all_timesteps = at::cat(timesteps).to(at::kCPU);
+  const auto count = static_cast<size_t>(all_losses.numel());
+  const auto* loss = all_losses.const_data_ptr<double>();
+  const auto* timestep = all_timesteps.const_data_ptr<int64_t>();
+  result.sample_losses.assign(loss, loss + count);
+  result.timesteps.assign(timestep, timestep + count);
 }
 
 }  // namespace
@@ -66,6 +51,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   const auto counted =
       std::count_if(batches.begin(), batches.end(), [](const auto& b) { return !b.items.empty(); });
   at::Tensor loss_sum = at::zeros({}, at::TensorOptions(at::kFloat).device(trainee.device));
+  std::vector<at::Tensor> sample_losses, timesteps;
   const bool tracing = trace.active(place.step);
 
   for (size_t i = 0; i < batches.size(); ++i) {
@@ -74,36 +60,35 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     if (count == 0) continue;
     result.images += count;
 
-    const at::Tensor latents = latents_of(trainee, batch, place);
+    const at::Tensor latents = latents_of(trainee, batch, place.seed);
     const at::Tensor context = trainee.text_states.encode(trainee, batch.captions);
     const DrawPosition draws{place.seed, place.step, static_cast<int64_t>(i) * place.batch_size};
-    const at::Tensor noise = draw_noise(draws, latents.sizes()).to(trainee.device);
-    const at::Tensor timesteps =
-        draw_timesteps(draws, count, 0, kTrainTimesteps).to(trainee.device);
-    const at::Tensor noisy = add_noise(trainee.noise_schedule, latents, noise, timesteps);
+    const DiffusedBatch diffused = diffuse(trainee.objective, latents, draws);
     result.encode_s += watch.lap();
 
-    const at::Tensor prediction = trainee.unet.forward(noisy, timesteps, context);
-    const at::Tensor target = trainee.source->prediction == PredictionType::kV
-                                  ? velocity(trainee.noise_schedule, latents, noise, timesteps)
-                                  : noise;
-    const at::Tensor loss = at::mse_loss(prediction, target);
+    const at::Tensor prediction = trainee.unet.forward(diffused.noisy, diffused.timesteps, context);
+    const std::optional<at::Tensor> mask = mask_of(trainee, batch);
+    const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);
+    const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch));
     const at::Tensor share = loss / counted;
     (trainee.scaler ? trainee.scaler->scale(share) : share).backward();
     loss_sum += loss.detach();
+    sample_losses.push_back(losses.plain);
+    timesteps.push_back(diffused.timesteps);
     result.unet_s += watch.lap();
 
     if (tracing) {
       const std::pair<const char*, at::Tensor> kept[] = {
           {"latents", latents},
-          {"noise", noise},
-          {"timesteps", timesteps},
-          {"noisy_latents", noisy},
+          {"noise", diffused.noise},
+          {"timesteps", diffused.timesteps},
+          {"noisy_latents", diffused.noisy},
           {"input_ids", TextStates::token_ids(trainee, batch.captions)},
           {"encoder_hidden_states", context},
           {"model_pred", prediction},
-          {"target", target}};
+          {"target", diffused.target}};
       for (const auto& [key, tensor] : kept) trace.keep(key, static_cast<int64_t>(i), tensor);
+      if (mask) trace.keep("loss_mask", static_cast<int64_t>(i), *mask);
     }
   }
   if (result.images == 0) return result;
@@ -112,6 +97,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
   const at::Tensor norm = clip_gradients(gradients, max_grad_norm);
   result.loss = (loss_sum / counted).item<double>();
+  report(result, sample_losses, timesteps);
   result.grad_norm = norm.item<double>();
   result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
   if (result.updated) {

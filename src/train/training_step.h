@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/loader.h"
 #include "train/trace.h"
@@ -14,17 +15,18 @@ namespace sdtune {
 struct StepPlace {
   uint64_t seed = 0;
   int64_t step = 0;  // optimizer steps done before
-  int64_t epoch = 0;
   int64_t batch_size =
       1;  // of a full batch: places in the global batch do not move when one is short
   double lr_factor = 1;
 };
 
 struct StepResult {
-  int64_t images = 0;    // 0: nothing could be read, nothing was changed
-  double loss = 0;       // mean over the batches
-  double grad_norm = 0;  // before clipping
-  bool updated = false;  // false also when fp16 gradients overflowed
+  int64_t images = 0;                 // 0: nothing could be read, nothing was changed
+  double loss = 0;                    // mean over the batches
+  double grad_norm = 0;               // before clipping
+  bool updated = false;               // false also when fp16 gradients overflowed
+  std::vector<double> sample_losses;  // of each picture, before weights of timesteps and pictures
+  std::vector<int64_t> timesteps;     // as many
   // Loss and gradients; an overflow that a smaller loss scale may cure does not count.
   bool finite = true;
   std::string bad_tensor;  // the first that is not, "" when it is none of the model's

@@ -1,0 +1,108 @@
+#include "kernels/update_8bit_cpu.h"
+
+#include "kernels/cpu_loops.h"
+
+namespace sdtune {
+
+namespace {
+
+SDTUNE_INLINE int elements_in(int64_t block, int64_t count) {
+  const int64_t left = count - block * kBlock8bit;
+  return static_cast<int>(left < kBlock8bit ? left : kBlock8bit);
+}
+
+SDTUNE_INLINE void dequantize_block(const uint8_t* __restrict codes, float absmax,
+                                    const DynamicCode& code, float* __restrict out, int count) {
+  const float* __restrict values = code.values.data();
+  for (int i = 0; i < count; ++i) out[i] = values[codes[i]] * absmax;
+}
+
+SDTUNE_INLINE float quantize_block(const float* __restrict x, const DynamicCode& code,
+                                   uint8_t* __restrict codes, int count) {
+  // Magnitudes are compared as integers, whose largest one GCC finds with vectors; a NaN wins.
+  uint32_t largest = 0;
+  for (int i = 0; i < count; ++i) {
+    const uint32_t magnitude = bits_as<uint32_t>(x[i]) & 0x7FFFFFFF;
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  const float absmax = bits_as<float>(largest);
+  const float inverse = absmax == 0 ? 0.0F : 1.0F / absmax;
+  const uint32_t* __restrict cells = code.cells.data();
+  const auto zero = static_cast<int32_t>(code.zero);
+  for (int i = 0; i < count; ++i) {
+    const uint32_t signed_bits = bits_as<uint32_t>(x[i] * inverse);
+    // Clamping also keeps infinities and NaN inside the table.
+    uint32_t bits = signed_bits & 0x7FFFFFFF;
+    bits = bits < DynamicCode::kLeastBits ? DynamicCode::kLeastBits : bits;
+    bits = bits > DynamicCode::kMostBits ? DynamicCode::kMostBits : bits;
+    const uint32_t cell = cells[(bits - DynamicCode::kLeastBits) >> 16];
+    const auto rank = static_cast<int32_t>((cell + (bits & 0xFFFF)) >> 16);
+    const int32_t below = zero - rank < 0 ? 0 : zero - rank;
+    codes[i] = static_cast<uint8_t>(signed_bits >> 31 != 0 ? below : zero + rank);
+  }
+  return absmax;
+}
+
+template <Rule8bit rule>
+SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, int64_t end_block) {
+  constexpr int kStates = states_of(rule);
+  const Coefficients8bit c = job.coefficients;
+  const bool plain = job.plain[0] != nullptr;
+  alignas(64) float values[kStates][kBlock8bit];
+  float* states[kStates];
+  for (int64_t block = first_block; block < end_block; ++block) {
+    const int64_t start = block * kBlock8bit;
+    const int count = elements_in(block, job.count);
+    for (int s = 0; s < kStates; ++s) {
+      states[s] = plain ? job.plain[s] + start : values[s];
+      if (plain) continue;
+      dequantize_block(job.states[s].codes + start, job.states[s].absmax[block],
+                       dynamic_code(state_is_signed(rule, s)), values[s], count);
+    }
+    float* __restrict weight = job.weight + start;
+    const float* __restrict grad = job.grad + start;
+    for (int i = 0; i < count; ++i) update_element<rule>(c, grad[i], weight[i], states, i);
+    for (int s = 0; s < kStates && !plain; ++s) {
+      job.states[s].absmax[block] = quantize_block(
+          values[s], dynamic_code(state_is_signed(rule, s)), job.states[s].codes + start, count);
+    }
+  }
+}
+
+}  // namespace
+
+SDTUNE_EACH_WIDTH void update_8bit_cpu(const Update8bitJob& job, int64_t first_block,
+                                       int64_t end_block) {
+  switch (job.rule) {
+    case Rule8bit::kAdam:
+      return update_blocks<Rule8bit::kAdam>(job, first_block, end_block);
+    case Rule8bit::kLion:
+      return update_blocks<Rule8bit::kLion>(job, first_block, end_block);
+    case Rule8bit::kMomentum:
+      return update_blocks<Rule8bit::kMomentum>(job, first_block, end_block);
+    case Rule8bit::kAdEMAMix:
+      return update_blocks<Rule8bit::kAdEMAMix>(job, first_block, end_block);
+  }
+}
+
+SDTUNE_EACH_WIDTH void quantize_8bit_cpu(const float* x, int64_t count, bool is_signed,
+                                         const State8bit& out) {
+  const DynamicCode& code = dynamic_code(is_signed);
+  for (int64_t block = 0; block < blocks_8bit(count); ++block) {
+    const int64_t start = block * kBlock8bit;
+    out.absmax[block] =
+        quantize_block(x + start, code, out.codes + start, elements_in(block, count));
+  }
+}
+
+SDTUNE_EACH_WIDTH void dequantize_8bit_cpu(const State8bit& state, int64_t count, bool is_signed,
+                                           float* out) {
+  const DynamicCode& code = dynamic_code(is_signed);
+  for (int64_t block = 0; block < blocks_8bit(count); ++block) {
+    const int64_t start = block * kBlock8bit;
+    dequantize_block(state.codes + start, state.absmax[block], code, out + start,
+                     elements_in(block, count));
+  }
+}
+
+}  // namespace sdtune

@@ -1,0 +1,215 @@
+#include "optim/optimizer_8bit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "kernels/load_cuda.h"
+#include "optim/adamw.h"
+#include "optim/make_optimizer.h"
+
+namespace sdtune {
+namespace {
+
+using testing::HasSubstr;
+
+at::Tensor normal(at::IntArrayRef shape, uint64_t seed, double scale) {
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed)) * scale;
+}
+
+// A matrix of 8-bit states and a vector of fp32 ones.
+struct Net {
+  at::Tensor matrix = normal({64, 100}, 1, 0.1).requires_grad_(true);
+  at::Tensor vector = normal({50}, 2, 0.1).requires_grad_(true);
+
+  std::vector<ParameterGroup> groups(double rate = 1e-3) {
+    return {{{{"unet.matrix", matrix}, {"unet.vector", vector}}, rate}};
+  }
+  void set_gradients(uint64_t step) {
+    matrix.mutable_grad() = normal({64, 100}, 100 + step, 0.01).to(matrix.device());
+    vector.mutable_grad() = normal({50}, 200 + step, 0.01).to(vector.device());
+  }
+};
+
+std::map<std::string, at::Tensor> state_of(Optimizer& optimizer) {
+  std::map<std::string, at::Tensor> state;
+  optimizer.visit_state([&](const std::string& name, at::Tensor& t) { state[name] = t; });
+  return state;
+}
+
+void take_steps(Optimizer& optimizer, Net& net, int64_t first, int64_t end) {
+  for (int64_t step = first; step < end; ++step) {
+    net.set_gradients(static_cast<uint64_t>(step));
+    optimizer.step({.step = step});
+  }
+}
+
+OptimizerArguments words(const std::vector<std::string>& list) { return OptimizerArguments(list); }
+
+struct Named {
+  std::string type;
+  std::vector<std::string> arguments;
+};
+
+class Optimizers8bit : public testing::TestWithParam<Named> {};
+
+TEST_P(Optimizers8bit, ContinueBitForBitFromSavedState) {
+  Net straight, broken;
+  const auto make = [&](Net& net) {
+    return make_optimizer(GetParam().type, net.groups(), words(GetParam().arguments));
+  };
+  const auto whole = make(straight);
+  take_steps(*whole, straight, 0, 8);
+  const auto first = make(broken);
+  take_steps(*first, broken, 0, 5);
+  const std::map<std::string, at::Tensor> saved = state_of(*first);
+  const auto second = make(broken);
+  second->visit_state([&](const std::string& name, at::Tensor& t) { t.copy_(saved.at(name)); });
+  take_steps(*second, broken, 5, 8);
+  EXPECT_TRUE(straight.matrix.equal(broken.matrix));
+  EXPECT_TRUE(straight.vector.equal(broken.vector));
+  const std::map<std::string, at::Tensor> end = state_of(*second);
+  for (const auto& [name, tensor] : state_of(*whole)) EXPECT_TRUE(tensor.equal(end.at(name)));
+}
+
+TEST_P(Optimizers8bit, TrainBf16Weights) {
+  Net net;
+  net.matrix = net.matrix.detach().to(at::kBFloat16).requires_grad_(true);
+  const at::Tensor before = net.matrix.detach().clone();
+  const auto optimizer = make_optimizer(GetParam().type, net.groups(), words(GetParam().arguments));
+  take_steps(*optimizer, net, 0, 3);
+  EXPECT_EQ(net.matrix.scalar_type(), at::kBFloat16);
+  EXPECT_GT((net.matrix != before).to(at::kFloat).mean().item<double>(), 0.1);
+  EXPECT_TRUE(net.matrix.isfinite().all().item<bool>());
+}
+
+TEST_P(Optimizers8bit, DoOnCudaWhatTheyDoOnTheCpu) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  Net here, there;
+  there.matrix = there.matrix.detach().cuda().requires_grad_(true);
+  there.vector = there.vector.detach().cuda().requires_grad_(true);
+  const auto a = make_optimizer(GetParam().type, here.groups(), words(GetParam().arguments));
+  const auto b = make_optimizer(GetParam().type, there.groups(), words(GetParam().arguments));
+  take_steps(*a, here, 0, 4);
+  take_steps(*b, there, 0, 4);
+  EXPECT_LT((here.matrix - there.matrix.cpu()).abs().mean().item<double>(), 1e-6);
+  EXPECT_LT((here.vector - there.vector.cpu()).abs().max().item<double>(), 1e-6);
+  const bool paged = GetParam().type.starts_with("Paged");
+  for (const auto& [name, tensor] : state_of(*b)) {
+    EXPECT_EQ(tensor.is_pinned(), paged && tensor.numel() > 1) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Optimizers8bit,
+    testing::Values(Named{"AdamW8bit", {}}, Named{"Adam8bit", {"betas=0.8,0.9", "eps=1e-6"}},
+                    Named{"Lion8bit", {"weight_decay=0.1"}}, Named{"SGD8bit", {"momentum=0.9"}},
+                    Named{"SGDNesterov8bit", {}}, Named{"AdEMAMix8bit", {"t_alpha=6", "t_beta3=6"}},
+                    Named{"PagedAdamW8bit", {}}, Named{"PagedLion8bit", {}},
+                    Named{"PagedAdamW", {}}, Named{"PagedAdamW32bit", {"weight_decay=0.1"}}),
+    [](const auto& test) { return test.param.type; });
+
+TEST(Optimizer8bit, StateIsTwoBytesAParameter) {
+  at::Tensor weight = normal({1280, 1280}, 1, 0.1).requires_grad_(true);
+  const auto optimizer = make_optimizer("AdamW8bit", {{{{"w", weight}}, 1e-3}}, {});
+  size_t bytes = 0;
+  optimizer->visit_state([&](const std::string&, at::Tensor& t) { bytes += t.nbytes(); });
+  EXPECT_LT(static_cast<double>(bytes) / (1280 * 1280), 2.04);
+  EXPECT_GE(bytes, size_t{2 * 1280 * 1280});
+}
+
+TEST(Optimizer8bit, SmallTensorsKeepFp32States) {
+  Net net;
+  Optimizer8bit optimizer(net.groups(), {});
+  std::map<std::string, at::ScalarType> types;
+  for (const auto& [name, tensor] : state_of(optimizer)) types[name] = tensor.scalar_type();
+  const std::map<std::string, at::ScalarType> expected = {
+      {"unet.matrix.exp_avg_codes", at::kByte},    {"unet.matrix.exp_avg_absmax", at::kFloat},
+      {"unet.matrix.exp_avg_sq_codes", at::kByte}, {"unet.matrix.exp_avg_sq_absmax", at::kFloat},
+      {"unet.matrix.step", at::kDouble},           {"unet.vector.exp_avg", at::kFloat},
+      {"unet.vector.exp_avg_sq", at::kFloat},      {"unet.vector.step", at::kDouble}};
+  EXPECT_EQ(types, expected);
+}
+
+// bitsandbytes' own bounds for one step from equal states: 6e-5 on average, 6e-4 of the weight.
+TEST(Optimizer8bit, StaysNearAdamWOverTwentySteps) {
+  Net near, exact;
+  const auto optimizer = make_optimizer("AdamW8bit", near.groups(), {});
+  AdamW adamw(exact.groups(), {});
+  take_steps(*optimizer, near, 0, 20);
+  take_steps(adamw, exact, 0, 20);
+  const at::Tensor error = (near.matrix - exact.matrix).abs();
+  const double moved = (exact.matrix - Net().matrix).abs().mean().item<double>();
+  EXPECT_LT(error.mean().item<double>(), 6e-5);
+  EXPECT_GT(moved, 1e-3);
+  EXPECT_LT((near.vector - exact.vector).abs().max().item<double>(), 1e-6);
+}
+
+TEST(Optimizer8bit, AdEMAMixRisesToItsFullStrength) {
+  const auto weight_after = [](const std::vector<std::string>& arguments, int64_t steps) {
+    Net net;
+    const auto optimizer = make_optimizer("AdEMAMix8bit", net.groups(), words(arguments));
+    take_steps(*optimizer, net, 0, steps);
+    return net.vector.detach().clone();
+  };
+  // At the end of the rise alpha is what it is without one.
+  EXPECT_TRUE(weight_after({"t_alpha=1"}, 3).equal(weight_after({}, 3)));
+  EXPECT_FALSE(weight_after({"t_alpha=100"}, 3).equal(weight_after({}, 3)));
+  EXPECT_TRUE(weight_after({"t_beta3=1"}, 3).equal(weight_after({}, 3)));
+  EXPECT_FALSE(weight_after({"t_beta3=100"}, 3).equal(weight_after({}, 3)));
+}
+
+TEST(PagedAdamW, IsAdamWBitForBit) {
+  Net paged, plain;
+  const auto optimizer = make_optimizer("PagedAdamW", paged.groups(), {});
+  AdamW adamw(plain.groups(), {});
+  take_steps(*optimizer, paged, 0, 5);
+  take_steps(adamw, plain, 0, 5);
+  EXPECT_TRUE(paged.matrix.equal(plain.matrix));
+  EXPECT_TRUE(paged.vector.equal(plain.vector));
+}
+
+std::string failure_of(const std::string& type, const std::vector<std::string>& arguments) {
+  try {
+    make_optimizer(type, {}, words(arguments));
+  } catch (const UsageError& error) {
+    return fmt::format("{} | {} | {}", error.what(), error.where(), error.hint());
+  }
+  return "";
+}
+
+TEST(Optimizer8bit, TakesBitsandbytesSettingsAtTheValuesThatWork) {
+  const std::vector<std::string> common = {"optim_bits=32",       "percentile_clipping=100",
+                                           "block_wise=True",     "amsgrad=False",
+                                           "min_8bit_size=16384", "is_paged=True"};
+  EXPECT_EQ(failure_of("adamw8bit", common), "");
+  EXPECT_THAT(failure_of("AdamW8bit", {"percentile_clipping=5"}), HasSubstr("--max_grad_norm"));
+  EXPECT_THAT(failure_of("AdamW8bit", {"block_wise=False"}), HasSubstr("block by block"));
+  EXPECT_THAT(failure_of("AdamW8bit", {"amsgrad=True"}), HasSubstr("use AdamW"));
+  EXPECT_THAT(failure_of("PagedAdamW", {"optim_bits=8"}), HasSubstr("AdamW8bit"));
+  EXPECT_THAT(failure_of("SGD8bit", {}), HasSubstr("momentum=0.9"));
+  EXPECT_THAT(failure_of("SGD8bit", {"momentum=0.9", "dampening=0.5"}), HasSubstr("dampening"));
+  EXPECT_THAT(failure_of("Lion8bit", {"eps=1e-8"}), HasSubstr("is no setting of Lion8bit"));
+  EXPECT_THAT(failure_of("AdamW8bits", {}), HasSubstr("did you mean AdamW8bit?"));
+}
+
+// An optimizer that needs all tensors together.
+class Joint : public TensorOptimizer {
+ public:
+  using TensorOptimizer::TensorOptimizer;
+  bool updates_tensor_by_tensor() const override { return false; }
+
+ protected:
+  void add_state(const at::Tensor&, ParameterState&) const override {}
+  void apply(TensorUpdate&) override {}
+};
+
+TEST(HostState, IsRefusedWhereAllTensorsAreNeededTogether) {
+  Joint optimizer(std::vector<ParameterGroup>{});
+  EXPECT_THROW(optimizer.keep_state_on_host(), UsageError);
+}
+
+}  // namespace
+}  // namespace sdtune

@@ -1,0 +1,125 @@
+#include "optim/tensor_optimizer.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/philox.h"
+#include "kernels/stochastic_round.h"
+#include "optim/host_state.h"
+
+namespace sdtune {
+
+void ParameterState::add(std::string name, at::Tensor tensor) {
+  tensors_.emplace_back(std::move(name), std::move(tensor));
+}
+
+const at::Tensor& ParameterState::operator[](std::string_view name) const {
+  for (const auto& [own_name, tensor] : tensors_) {
+    if (own_name == name) return tensor;
+  }
+  throw Error(fmt::format("the optimizer keeps no \"{}\"", name));
+}
+
+at::Tensor& ParameterState::operator[](std::string_view name) {
+  return const_cast<at::Tensor&>(std::as_const(*this)[name]);
+}
+
+at::Tensor state_zeros(const at::Tensor& parameter) {
+  return at::zeros_like(parameter, parameter.options().dtype(at::kFloat).requires_grad(false));
+}
+
+at::Tensor state_number(double value) { return at::full({}, value, at::kDouble); }
+
+double number_in(const at::Tensor& state) { return *state.const_data_ptr<double>(); }
+
+double count_step(ParameterState& state) {
+  at::Tensor& step = state["step"];
+  step.add_(1);
+  return number_in(step);
+}
+
+TensorOptimizer::TensorOptimizer(std::vector<ParameterGroup> groups)
+    : Optimizer(std::move(groups)) {
+  for (const ParameterGroup& group : groups_) states_.emplace_back(group.parameters.size());
+}
+
+ParameterState& TensorOptimizer::state_of(size_t group, size_t index) {
+  ParameterState& state = states_[group][index];
+  if (!state.empty()) return state;
+  add_state(groups_[group].parameters[index].tensor.detach(), state);
+  if (state_is_on_host_) move_to_host(state);
+  return state;
+}
+
+TensorUpdate TensorOptimizer::prepare(size_t group, size_t index, const UpdateMoment& moment) {
+  const at::Tensor& parameter = groups_[group].parameters[index].tensor;
+  at::Tensor weight = parameter.detach().to(at::kFloat);
+  at::Tensor gradient = parameter.grad().to(at::kFloat);
+  // Fused kernels walk both in the order of memory.
+  if (gradient.strides() != weight.strides()) {
+    gradient = at::empty_like(weight).copy_(gradient);
+  }
+  return {group, index, weight, gradient, rate(group, moment), state_of(group, index)};
+}
+
+void TensorOptimizer::store(const TensorUpdate& update, const UpdateMoment& moment) const {
+  const NamedParameter& parameter = groups_[update.group].parameters[update.index];
+  const at::Tensor target = parameter.tensor.detach();
+  if (target.scalar_type() == at::kFloat) return;
+  if (target.scalar_type() != at::kBFloat16 || !rounds_stochastically_) {
+    target.copy_(update.weight);
+    return;
+  }
+  // The name stands for the tensor, so that draws do not change when groups do.
+  Random random(moment.seed, Draw::kRounding, static_cast<uint64_t>(moment.step),
+                hash_number(parameter.name));
+  const uint64_t high = random.next();
+  store_rounded(target, update.weight, (high << 32) | random.next());
+}
+
+void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
+  const at::NoGradGuard no_grad;
+  TensorUpdate update = prepare(group, index, moment);
+  const std::vector<at::Tensor> lent = lend_to_device(update.state, update.weight.device());
+  apply(update);
+  return_to_host(update.state, lent);
+  store(update, moment);
+}
+
+void TensorOptimizer::apply_together(std::vector<TensorUpdate>& updates) {
+  for (TensorUpdate& update : updates) apply(update);
+}
+
+void TensorOptimizer::step(const UpdateMoment& moment) {
+  const at::NoGradGuard no_grad;
+  std::vector<std::vector<TensorUpdate>> together(groups_.size());
+  each_with_gradient([&](size_t g, size_t i) {
+    const at::Tensor& parameter = groups_[g].parameters[i].tensor;
+    if (parameter.is_cuda() && parameter.scalar_type() == at::kFloat && !state_is_on_host_) {
+      together[g].push_back(prepare(g, i, moment));
+    } else {
+      update_tensor(g, i, moment);
+    }
+  });
+  for (std::vector<TensorUpdate>& updates : together) {
+    if (!updates.empty()) apply_together(updates);
+  }
+}
+
+void TensorOptimizer::keep_state_on_host() {
+  if (!updates_tensor_by_tensor()) Optimizer::keep_state_on_host();
+  state_is_on_host_ = true;
+}
+
+void TensorOptimizer::visit_state(const StateVisitor& visitor) {
+  if (state_is_on_host_) wait_for_devices(groups_);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      for (auto& [name, tensor] : state_of(g, i)) {
+        visitor(groups_[g].parameters[i].name + "." + name, tensor);
+      }
+    }
+  }
+  for (auto& [name, tensor] : shared_) visitor("optimizer." + name, tensor);
+}
+
+}  // namespace sdtune
