@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 namespace sdtune {
@@ -59,6 +61,21 @@ uint64_t resident_bytes() { return status_field("VmRSS:"); }
 
 uint64_t peak_resident_bytes() { return status_field("VmHWM:"); }
 
+uint64_t available_bytes() {
+  uint64_t available = std::numeric_limits<uint64_t>::max();
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("MemAvailable:")) available = 1024 * std::stoull(line.substr(13));
+  }
+  // Version 2 of control groups; without a limit the first file says "max".
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max"), used_file("/sys/fs/cgroup/memory.current");
+  uint64_t limit = 0, used = 0;
+  if (limit_file >> limit && used_file >> used && limit > used) {
+    available = std::min(available, limit - used);
+  }
+  return available;
+}
+
 bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 
 int terminal_width() {
@@ -97,6 +114,14 @@ std::string processor_name() {
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   }
   return "unknown";
+}
+
+bool processor_computes_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
 }
 
 uint64_t random_seed() {

@@ -21,11 +21,14 @@ void restart_with_variable(const char* name, const char* value, char** argv);
 
 uint64_t resident_bytes();       // this process now
 uint64_t peak_resident_bytes();  // its highest so far
+// What the machine, or the container this process runs in, still has to give.
+uint64_t available_bytes();
 bool stderr_is_terminal();
 int terminal_width();              // columns of stderr, 100 when unknown
 std::string local_time_iso8601();  // "2026-01-31T12:00:00"
 double seconds_since_start();      // since the process began
 std::string processor_name();      // "AMD EPYC …", for records of a run
+bool processor_computes_bf16();    // has instructions for products of bf16
 uint64_t random_seed();            // from the system's entropy
 std::string host_name();           // of this machine
 int64_t process_id();

@@ -10,14 +10,8 @@
 #include "commands/demo_pictures.h"
 #include "commands/train.h"
 #include "image/encode.h"
-#include "models/autoencoder_kl.h"
-#include "models/clip_text.h"
-#include "models/config_json.h"
-#include "models/random_init.h"
-#include "models/unet_2d_condition.h"
 #include "options/command_line.h"
-#include "text/tokenizer_files.h"
-#include "train/tensor_file.h"
+#include "train/random_model.h"
 
 namespace sdtune {
 
@@ -36,42 +30,17 @@ void draw_pictures(const fs::path& folder, const fs::path& metadata, int64_t cou
   write_file(metadata, entries.dump(2));
 }
 
-template <class Model>
-void write_component(const fs::path& folder, const char* weights, const std::string& config,
-                     Model model) {
-  make_writable_folder(folder);
-  initialise(model, /*seed=*/0);
-  write_file(folder / "config.json", config);
-  write_tensors(folder / weights, named_parameters(model));
-}
-
-// A Diffusers folder: Stable Diffusion 1.x in every rule, about 12 million parameters in all.
-void write_small_model(const fs::path& folder) {
-  const UNetConfig unet{
-      .block_out_channels = {32, 64, 128, 128}, .cross_attention_dim = 128, .sample_size = 16};
-  const VaeConfig vae{
-      .block_out_channels = {32, 32, 64, 64}, .layers_per_block = 1, .sample_size = 128};
-  const ClipTextConfig text{.hidden_size = 128,
-                            .intermediate_size = 512,
-                            .num_hidden_layers = 4,
-                            .num_attention_heads = 2};
-  write_component(folder / "unet", "diffusion_pytorch_model.safetensors", unet_config_json(unet),
-                  UNet2DConditionModel(unet));
-  write_component(folder / "vae", "diffusion_pytorch_model.safetensors", vae_config_json(vae),
-                  AutoencoderKL(vae));
-  write_component(folder / "text_encoder", "model.safetensors", clip_text_config_json(text),
-                  ClipTextModel(text));
-  make_writable_folder(folder / "tokenizer");
-  for (const auto& [name, content] : tokenizer_files(TextFamily::kV1))
-    write_file(folder / name, content);
-  write_file(folder / "model_index.json", R"({
-  "_class_name": "StableDiffusionPipeline",
-  "unet": ["diffusers", "UNet2DConditionModel"],
-  "vae": ["diffusers", "AutoencoderKL"],
-  "text_encoder": ["transformers", "CLIPTextModel"],
-  "tokenizer": ["transformers", "CLIPTokenizer"]
-}
-)");
+// Stable Diffusion 1.x in every rule, about 12 million parameters in all.
+RandomModel small_model() {
+  return {
+      .unet = {.block_out_channels = {32, 64, 128, 128},
+               .cross_attention_dim = 128,
+               .sample_size = 16},
+      .vae = {.block_out_channels = {32, 32, 64, 64}, .layers_per_block = 1, .sample_size = 128},
+      .text = {.hidden_size = 128,
+               .intermediate_size = 512,
+               .num_hidden_layers = 4,
+               .num_attention_heads = 2}};
 }
 
 TrainOptions training_options(const DemoOptions& demo) {
@@ -104,7 +73,7 @@ int run_demo(std::span<const std::string> args) {
   log_info("drawing {} pictures", demo.pictures);
   draw_pictures(demo.output_dir / "pictures", demo.output_dir / "metadata.json", demo.pictures);
   log_info("making a small random model");
-  write_small_model(demo.output_dir / "small-model");
+  write_random_model(demo.output_dir / "small-model", small_model());
   TrainOptions options = training_options(demo);
   std::error_code ignored;
   fs::remove_all(options.run.output_dir / "demo-run",

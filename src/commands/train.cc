@@ -31,9 +31,14 @@ void make_paths_absolute(TrainOptions& options) {
   make_absolute(options.run.output_dir);
   for (auto* path :
        {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-        &options.dataset.dataset_config, &options.dataset.pictures.conditioning_data_dir,
+        &options.dataset.dataset_config, &options.dataset.conditioning_data_dir,
         &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
+  }
+  std::error_code too_long;  // as a list of numbers may be
+  if (std::optional<std::string>& weights = options.noise.timestep_weights;
+      weights && fs::is_regular_file(*weights, too_long)) {
+    weights = fs::absolute(*weights).lexically_normal().string();
   }
 }
 

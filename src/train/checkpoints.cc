@@ -34,13 +34,23 @@ bool Checkpoints::attempt(const char* event, const fs::path& path, int64_t step,
 
 bool Checkpoints::save_model(SaveMoment moment, const Position& position) {
   if (last_model_ == moment) return true;
+  const bool saved = save_one_model(moment, position, /*ema=*/false);
+  const bool saved_average = !trainee_.ema || save_one_model(moment, position, /*ema=*/true);
+  if (saved && saved_average) last_model_ = moment;
+  return saved && saved_average;
+}
+
+bool Checkpoints::save_one_model(SaveMoment moment, const Position& position, bool ema) {
   const SaveFormat format = trained_model_format(trainee_, options_.save);
-  const auto path_of = [&](SaveMoment of) { return model_path(options_, format, of); };
+  const auto form_of = [&](SaveMoment of) {
+    of.ema = ema;
+    return of;
+  };
+  const auto path_of = [&](SaveMoment of) { return model_path(options_, format, form_of(of)); };
   if (!attempt("checkpoint", path_of(moment), position.step,
-               [&] { save_trained_model(trainee_, options_, moment, position); })) {
+               [&] { save_trained_model(trainee_, options_, form_of(moment), position); })) {
     return false;
   }
-  last_model_ = moment;
   remove_outdated(model_retention(options_.save, every_epochs_), moment, path_of);
   return true;
 }

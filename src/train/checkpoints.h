@@ -22,6 +22,7 @@ class Checkpoints {
               int64_t every_epochs, int64_t steps_per_epoch);
 
   // True when it is on disk, from now or because this run has written it for this moment already.
+  // With an average of the weights the model of that is written too, and counts as much.
   bool save_model(SaveMoment moment, const Position& position);
   bool save_state(SaveMoment moment, const RunState& state, const TrainedTensors& tensors);
 
@@ -32,6 +33,7 @@ class Checkpoints {
  private:
   using PathOf = std::function<std::filesystem::path(SaveMoment)>;
 
+  bool save_one_model(SaveMoment moment, const Position& position, bool ema);
   bool attempt(const char* event, const std::filesystem::path& path, int64_t step,
                const std::function<void()>& write);
   void remove_outdated(const Retention& retention, SaveMoment saved, const PathOf& path_of);

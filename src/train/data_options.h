@@ -109,7 +109,6 @@ struct PictureFlags {
   bool random_crop = false;
   std::optional<std::string> face_crop_aug_range;
   bool alpha_mask = false;
-  std::optional<std::filesystem::path> conditioning_data_dir;
 
   template <class V>
   void visit(V& v) {
@@ -125,9 +124,6 @@ struct PictureFlags {
     v("face_crop_aug_range", face_crop_aug_range,
       "\"low,high\": crop around the face that the file name tells, without buckets.");
     v("alpha_mask", alpha_mask, "Keep the pictures' alpha channel as a mask.");
-    v("conditioning_data_dir", conditioning_data_dir,
-      "Folder of masks for --masked_loss: pictures of the same names, white where the loss "
-      "counts.");
   }
 };
 
@@ -168,6 +164,7 @@ struct DataOptions {
   std::optional<std::filesystem::path> train_data_dir;
   std::optional<std::filesystem::path> in_json;
   std::optional<std::filesystem::path> dataset_config;
+  std::optional<std::filesystem::path> conditioning_data_dir;
   int64_t dataset_repeats = 1;
   int64_t train_batch_size = 1;
   BucketFlags buckets;
@@ -188,6 +185,9 @@ struct DataOptions {
     v("dataset_config", dataset_config,
       "TOML or JSON file of datasets and subsets, instead of the two above; other options of this "
       "group are what it leaves open.");
+    v("conditioning_data_dir", conditioning_data_dir,
+      "Folder of masks for --masked_loss: pictures of the same names, white where the loss "
+      "counts.");
     v("dataset_repeats", dataset_repeats, "How often each picture is seen in an epoch.",
       Range{1, 1000000});
     v("train_batch_size", train_batch_size, "Pictures in a batch.", Range{1, 4096});

@@ -60,7 +60,7 @@ SubsetOptions subset_options(const DataOptions& options) {
   subset.random_crop = options.pictures.random_crop;
   subset.face_crop_aug_range = face_crop_range(options.pictures.face_crop_aug_range);
   subset.alpha_mask = options.pictures.alpha_mask;
-  subset.mask_dir = options.pictures.conditioning_data_dir.value_or("");
+  subset.mask_dir = options.conditioning_data_dir.value_or("");
   if (options.pictures.resize_interpolation) {
     subset.resize_interpolation =
         parse_interpolation(*options.pictures.resize_interpolation, "--resize_interpolation");

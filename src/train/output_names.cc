@@ -4,7 +4,9 @@
 
 namespace sdtune {
 
-std::string output_stem(const TrainOptions& options, SaveMoment moment) {
+namespace {
+
+std::string model_stem(const TrainOptions& options, SaveMoment moment) {
   const std::optional<std::string>& name = options.run.output_name;
   switch (moment.kind) {
     case SaveMoment::Kind::kEpoch:
@@ -15,6 +17,12 @@ std::string output_stem(const TrainOptions& options, SaveMoment moment) {
       break;
   }
   return name.value_or("last");
+}
+
+}  // namespace
+
+std::string output_stem(const TrainOptions& options, SaveMoment moment) {
+  return model_stem(options, moment) + (moment.ema ? "-ema" : "");
 }
 
 std::filesystem::path state_folder(const TrainOptions& options, SaveMoment moment) {

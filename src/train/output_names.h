@@ -16,6 +16,7 @@ struct SaveMoment {
   enum class Kind { kEnd, kEpoch, kStep };
   Kind kind = Kind::kEnd;
   int64_t number = 0;
+  bool ema = false;  // the average of the weights, written beside the model
   bool operator==(const SaveMoment&) const = default;
 };
 

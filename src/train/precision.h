@@ -1,19 +1,23 @@
-// What --mixed_precision means on a device: the type that models compute in, and whether the loss
-// is scaled.
+// What the precision options mean on a device: the types of weights and arithmetic, and whether the
+// loss is scaled.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include "train/train_options.h"
+#include "train/precision_options.h"
 
 namespace sdtune {
 
 struct Precision {
-  at::ScalarType compute = at::kFloat;  // trained weights stay fp32
-  bool scale_loss = false;
+  at::ScalarType compute = at::kFloat;
+  at::ScalarType weights = at::kFloat;  // of what is trained, and of its gradients
+  at::ScalarType vae = at::kFloat;
+  bool scale_loss = false;  // gradients of fp16 would vanish
 };
 
-// fp16 on a CPU computes in fp32, with one warning: processors have no fp16 arithmetic worth using.
-Precision choose_precision(MixedPrecision mixed_precision, at::Device device);
+// On a CPU fp16 computes in fp32, and so does bf16 where the processor has no instructions for it;
+// one warning says so. Weights have the type asked for all the same. UsageError for --full_fp16 and
+// --full_bf16 without the --mixed_precision of their type.
+Precision choose_precision(const PrecisionOptions& options, at::Device device);
 
 }  // namespace sdtune

@@ -138,7 +138,7 @@ std::optional<int64_t> recorded_step(const fs::path& folder) {
 void save_state(const fs::path& folder, const RunState& state, const TrainedTensors& tensors) {
   uint64_t needed = 1 << 20;
   const NamedTensors moments = optimizer_tensors(*tensors.optimizer);
-  for (const NamedTensors* part : {&tensors.unet, &tensors.text_encoder, &moments}) {
+  for (const NamedTensors* part : {&tensors.unet, &tensors.text_encoder, &tensors.ema, &moments}) {
     for (const auto& [name, tensor] : *part) needed += tensor.nbytes();
   }
   if (const uint64_t free = free_bytes(folder.parent_path()); free < needed) {
@@ -151,6 +151,7 @@ void save_state(const fs::path& folder, const RunState& state, const TrainedTens
     write_tensors(unfinished / "unet.safetensors", tensors.unet);
     if (!tensors.text_encoder.empty())
       write_tensors(unfinished / "text_encoder.safetensors", tensors.text_encoder);
+    if (!tensors.ema.empty()) write_tensors(unfinished / "ema.safetensors", tensors.ema);
     write_tensors(unfinished / "optimizer.safetensors", moments);
     write_record(unfinished / kRecord, state);
     write_manifest(unfinished);
@@ -179,6 +180,7 @@ void load_state_tensors(const fs::path& folder, const TrainedTensors& tensors) {
   fill(folder / "unet.safetensors", tensors.unet);
   if (!tensors.text_encoder.empty())
     fill(folder / "text_encoder.safetensors", tensors.text_encoder);
+  if (!tensors.ema.empty()) fill(folder / "ema.safetensors", tensors.ema);
   fill(folder / "optimizer.safetensors", optimizer_tensors(*tensors.optimizer));
 }
 

@@ -4,6 +4,7 @@
 //
 //   train_state.json        position, seed, scaler, what the run was made with
 //   unet.safetensors        trained weights; text_encoder.safetensors when it is trained
+//   ema.safetensors         averages of the weights, when they are kept
 //   optimizer.safetensors   the optimizer's state tensors by name
 //   manifest.json           size and XXH3-128 of each of the above, written last
 #pragma once
@@ -45,6 +46,7 @@ struct RunState {
 struct TrainedTensors {
   NamedTensors unet;
   NamedTensors text_encoder;  // empty when it is frozen
+  NamedTensors ema;           // empty without --ema
   Optimizer* optimizer = nullptr;
 };
 

@@ -45,7 +45,7 @@ Tokens tokens_of(const Trainee& trainee, std::span<const std::string> captions) 
 
 // States [B, 75n + 2, C] fp32 on the device.
 at::Tensor states_of(const Trainee& trainee, std::span<const std::string> captions) {
-  const at::AutoGradMode gradients(trainee.trains_text_encoder);
+  const at::AutoGradMode gradients(trainee.text_encoder_learns);
   const Tokens tokens = tokens_of(trainee, captions);
   const at::Tensor states =
       join_chunks(trainee.text_encoder.forward(tokens.ids.to(trainee.device), trainee.clip_skip),

@@ -1,8 +1,5 @@
 #include "train/train_options.h"
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rank.h"
@@ -16,19 +13,35 @@ namespace sdtune {
 
 namespace {
 
-// In any case of letters.
-bool is_adafactor(const std::string& optimizer_type) {
-  const std::string name = "adafactor";
-  return std::equal(name.begin(), name.end(), optimizer_type.begin(), optimizer_type.end(),
-                    [](char a, char b) { return a == std::tolower(b); });
+// Names and settings are refused before a model is read.
+void validate_optimizer(const TrainOptions& all) {
+  const OptimizerOptions& options = all.optimizer;
+  const ScheduleOptions& schedule = all.schedule;
+  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
+    throw UsageError("more than one optimizer is asked for",
+                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+  }
+  const auto optimizer =
+      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
+  if (all.precision.fused_backward_pass && !optimizer->updates_tensor_by_tensor()) {
+    throw UsageError(fmt::format("{} needs all gradients at once", options.type()),
+                     "--fused_backward_pass",
+                     "leave it out, or take AdamW, AdamW8bit or AdaFactor");
+  }
+  if (all.precision.offload_optimizer) optimizer->keep_state_on_host();
+  if (options.block_lr) BlockRates{*options.block_lr};
+  const std::string name = schedule.lr_scheduler_type.value_or(schedule.lr_scheduler);
+  if (optimizer->follows_schedule() && name == "adafactor") {
+    throw UsageError(
+        fmt::format("{} does not set its rate itself, as this schedule wants", options.type()),
+        "--lr_scheduler=adafactor", "add --optimizer_type=AdaFactor, or take another schedule");
+  }
+  if (!optimizer->follows_schedule() && name != "constant" && name != "adafactor") {
+    log_warning("{} sets its rate itself; the schedule {} has no effect", options.type(), name);
+  }
 }
 
 void validate_schedule(const TrainOptions& options) {
-  if (options.schedule.lr_scheduler == "adafactor" && !options.schedule.lr_scheduler_type &&
-      !is_adafactor(options.optimizer.type())) {
-    throw UsageError("the adafactor schedule is Adafactor's own rule", "--lr_scheduler",
-                     "add --optimizer_type=AdaFactor, or take another schedule");
-  }
   // With the steps that are known by now, so that what cannot be meant is told before a model is
   // read.
   constexpr int64_t kUnknown = 1'000'000'000'000;
@@ -44,23 +57,32 @@ void validate_validation(const ValidationOptions& validation) {
   }
 }
 
-// Names and settings are refused before a model is read.
-void validate_optimizer(const OptimizerOptions& options, const ScheduleOptions& schedule) {
-  if (options.use_8bit_adam + options.use_lion_optimizer + !options.optimizer_type.empty() > 1) {
-    throw UsageError("more than one optimizer is asked for",
-                     "--optimizer_type, --use_8bit_adam, --use_lion_optimizer", "give one of them");
+void validate_precision(const TrainOptions& options) {
+  const PrecisionOptions& precision = options.precision;
+  const double max_norm = options.optimizer.max_grad_norm;
+  if (!precision.fused_backward_pass) return;
+  const char* where = "--fused_backward_pass";
+  if (options.run.gradient_accumulation_steps > 1) {
+    throw UsageError("updates in the backward pass leave no gradients to add to", where,
+                     "use --gradient_accumulation_steps=1 and a larger --train_batch_size");
   }
-  const auto optimizer =
-      make_optimizer(options.type(), {}, OptimizerArguments(options.optimizer_args));
-  if (options.block_lr) BlockRates{*options.block_lr};
-  if (!optimizer->follows_schedule() && schedule.lr_scheduler != "constant" &&
-      schedule.lr_scheduler != "adafactor") {
-    log_warning("{} sets its rate itself; --lr_scheduler={} has no effect", options.type(),
-                schedule.lr_scheduler);
+  if (precision.mixed_precision == MixedPrecision::kFp16) {
+    throw UsageError("whether fp16 gradients overflowed is known only after all of them", where,
+                     "use --mixed_precision=bf16");
+  }
+  if (max_norm > 0 && !precision.clip_per_tensor) {
+    throw UsageError(
+        fmt::format("--max_grad_norm={} is of all gradients together, which are never "
+                    "there together",
+                    max_norm),
+        where, "add --clip_per_tensor to bound each gradient by itself, or --max_grad_norm=0");
   }
 }
 
 void validate_run(const TrainOptions& options) {
+  if (options.run.stop_text_encoder_training && !options.run.train_text_encoder) {
+    log_warning("--stop_text_encoder_training has no effect without --train_text_encoder");
+  }
   if (options.optimizer.learning_rate_te && !options.run.train_text_encoder) {
     log_warning("--learning_rate_te has no effect without --train_text_encoder");
   }
@@ -69,7 +91,7 @@ void validate_run(const TrainOptions& options) {
         "--clip_skip is unusual with --v2, whose text encoder ends at the layer before the last "
         "already");
   }
-  if (options.dataset.pictures.conditioning_data_dir && !options.loss.masked_loss) {
+  if (options.dataset.conditioning_data_dir && !options.loss.masked_loss) {
     log_warning("--conditioning_data_dir has no effect without --masked_loss");
   }
   if (rank_from_environment().world_size > 1) {
@@ -104,7 +126,8 @@ void validate_saves(const SaveOptions& save) {
 void validate(const TrainOptions& options) {
   validate(options.dataset);
   validate(options.compatibility);
-  validate_optimizer(options.optimizer, options.schedule);
+  validate_optimizer(options);
+  validate_precision(options);
   validate_run(options);
   validate_schedule(options);
   validate_validation(options.validation);

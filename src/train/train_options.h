@@ -12,24 +12,18 @@
 #include "options/option.h"
 #include "train/compatibility_options.h"
 #include "train/data_options.h"
+#include "train/ema_options.h"
 #include "train/log_options.h"
 #include "train/loss_options.h"
 #include "train/noise_options.h"
 #include "train/optimizer_options.h"
+#include "train/precision_options.h"
 #include "train/run_control_options.h"
 #include "train/save_options.h"
 #include "train/schedule_options.h"
 #include "train/validation_options.h"
 
 namespace sdtune {
-
-enum class MixedPrecision { kNo, kFp16, kBf16 };
-
-inline EnumNames<MixedPrecision> mixed_precision_names() {
-  return {{"no", MixedPrecision::kNo},
-          {"fp16", MixedPrecision::kFp16},
-          {"bf16", MixedPrecision::kBf16}};
-}
 
 struct ModelOptions {
   std::filesystem::path pretrained_model_name_or_path;
@@ -56,8 +50,8 @@ struct RunOptions {
   std::optional<int64_t> max_train_epochs;
   int64_t gradient_accumulation_steps = 1;
   bool gradient_checkpointing = false;
-  MixedPrecision mixed_precision = MixedPrecision::kNo;
   bool train_text_encoder = false;
+  std::optional<int64_t> stop_text_encoder_training;
   int64_t clip_skip = 0;
   std::optional<int64_t> seed;
   std::string device = "auto";
@@ -77,9 +71,9 @@ struct RunOptions {
     v("gradient_checkpointing", gradient_checkpointing,
       "Keep only the inputs of blocks and compute them again in the backward pass: less memory, "
       "more time.");
-    v("mixed_precision", mixed_precision,
-      "Type of the arithmetic; weights and optimizer stay fp32.", mixed_precision_names());
     v("train_text_encoder", train_text_encoder, "Train the text encoder too.");
+    v("stop_text_encoder_training", stop_text_encoder_training,
+      "Leave the text encoder as it is from this step on.", Range{0, 1e12});
     v("clip_skip", clip_skip,
       "Take the text encoder's state this many layers from its end; 0 or 1 is the last.",
       Range{0, 100});
@@ -117,7 +111,9 @@ struct TrainOptions {
   ModelOptions model;
   DataOptions dataset;
   RunOptions run;
+  PrecisionOptions precision;
   OptimizerOptions optimizer;
+  EmaOptions ema;
   ScheduleOptions schedule;
   NoiseOptions noise;
   LossOptions loss;
@@ -134,7 +130,9 @@ struct TrainOptions {
     model.visit(v);
     dataset.visit(v);
     run.visit(v);
+    precision.visit(v);
     optimizer.visit(v);
+    ema.visit(v);
     schedule.visit(v);
     noise.visit(v);
     loss.visit(v);

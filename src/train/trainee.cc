@@ -27,10 +27,18 @@ std::unique_ptr<Optimizer> optimizer_for(const TrainOptions& options, UNet2DCond
                         OptimizerArguments(options.optimizer.optimizer_args));
 }
 
+std::vector<NamedParameter> all_parameters(const Optimizer& optimizer) {
+  std::vector<NamedParameter> all;
+  for (const ParameterGroup& group : optimizer.groups()) {
+    all.insert(all.end(), group.parameters.begin(), group.parameters.end());
+  }
+  return all;
+}
+
 }  // namespace
 
 Trainee make_trainee(const TrainOptions& options, at::Device device) {
-  const Precision precision = choose_precision(options.run.mixed_precision, device);
+  const Precision precision = choose_precision(options.precision, device);
   const auto source = open_model({options.model.pretrained_model_name_or_path, options.model.v2,
                                   options.model.v_parameterization,
                                   options.model.vae.value_or(std::filesystem::path())});
@@ -43,10 +51,10 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   }
   log_info("reading {}", source->path.string());
   const auto begin = std::chrono::steady_clock::now();
-  UNet2DConditionModel unet = load_unet(*source);
-  AutoencoderKL vae = load_frozen_vae(*source, precision.compute, device);
+  UNet2DConditionModel unet = load_unet(*source, precision.weights);
+  AutoencoderKL vae = load_frozen_vae(*source, precision.vae, device);
   ClipTextModel text_encoder =
-      load_text_encoder(*source, trains_text ? at::kFloat : precision.compute);
+      load_text_encoder(*source, trains_text ? precision.weights : precision.compute);
   place(unet, device, true);
   place(text_encoder, device, trains_text);
   const std::chrono::duration<double> reading = std::chrono::steady_clock::now() - begin;
@@ -54,6 +62,15 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
   std::unique_ptr<Optimizer> optimizer = optimizer_for(options, unet, text_encoder);
+  if (options.precision.offload_optimizer) optimizer->keep_state_on_host();
+  std::unique_ptr<FusedBackward> fused;
+  if (options.precision.fused_backward_pass) {
+    fused = std::make_unique<FusedBackward>(*optimizer, options.optimizer.max_grad_norm);
+  }
+  std::optional<Ema> ema;
+  if (options.ema.ema) {
+    ema.emplace(all_parameters(*optimizer), options.ema.ema_decay, options.ema.ema_cpu);
+  }
   return {source,
           device,
           precision,
@@ -61,7 +78,10 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           std::move(vae),
           std::move(text_encoder),
           trains_text,
+          trains_text,
           std::move(optimizer),
+          std::move(fused),
+          std::move(ema),
           precision.scale_loss ? std::optional<GradScaler>(device) : std::nullopt,
           std::move(objective),
           ClipTokenizer(),

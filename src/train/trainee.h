@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "models/stable_diffusion.h"
+#include "optim/ema.h"
 #include "optim/grad_scaler.h"
 #include "optim/optimizer.h"
 #include "text/clip_tokenizer.h"
+#include "train/fused_backward.h"
 #include "train/objective.h"
 #include "train/precision.h"
 #include "train/text_states.h"
@@ -24,11 +26,14 @@ struct Trainee {
   std::shared_ptr<const ModelSource> source;
   at::Device device;
   Precision precision;
-  UNet2DConditionModel unet;         // fp32 weights that require gradients
+  UNet2DConditionModel unet;         // weights of precision.weights that require gradients
   std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
   ClipTextModel text_encoder;        // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;
+  bool text_encoder_learns;  // it is trained, and not stopped at the step under way
   std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<FusedBackward> fused;  // with --fused_backward_pass
+  std::optional<Ema> ema;                // with --ema
   std::optional<GradScaler> scaler;
   Objective objective;
   ClipTokenizer tokenizer;

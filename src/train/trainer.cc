@@ -77,6 +77,12 @@ std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> b
                      count > kNamed ? fmt::format(" and {} more", count - kNamed) : "");
 }
 
+bool is_out_of_memory(const c10::Error& error) {
+  // The CPU's allocator has no class of its own for it.
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
@@ -154,6 +160,7 @@ void Trainer::announce() const {
 
 int Trainer::run() {
   announce();
+  memory_ = announce_memory(trainee_, options_, data_.dataset);
   run_folder_->event("start", {{"step", position_.step},
                                {"total_steps", total_steps_},
                                {"since_process_start_s", seconds_since_start()},
@@ -163,7 +170,8 @@ int Trainer::run() {
                                {"seed", *options_.run.seed},
                                {"device", trainee_.device.str()},
                                {"processor", processor_name()},
-                               {"threads", at::get_num_threads()}});
+                               {"threads", at::get_num_threads()},
+                               {"expected_peak_bytes", memory_.peak}});
   if (validation_pictures_) {
     validation_.emplace(*validation_pictures_, trainee_, options_.validation);
   }
@@ -255,7 +263,23 @@ void Trainer::advance(const LoadedBatch& last) {
 StepResult Trainer::step(std::span<const LoadedBatch> batches) {
   const StepPlace place{static_cast<uint64_t>(*options_.run.seed), position_.step,
                         data_.dataset.largest_batch(), schedule_.schedule.factor(position_.step)};
-  return training_step(trainee_, batches, place, options_.optimizer.max_grad_norm, trace_);
+  const std::optional<int64_t>& stop = options_.run.stop_text_encoder_training;
+  trainee_.text_encoder_learns = trainee_.trains_text_encoder && (!stop || position_.step < *stop);
+  StepResult result;
+  try {
+    result = training_step(trainee_, batches, place,
+                           {options_.optimizer.max_grad_norm, options_.precision.clip_per_tensor},
+                           trace_);
+  } catch (const c10::Error& error) {
+    if (!is_out_of_memory(error)) throw;
+    throw Error(
+        fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
+        trainee_.device.str(),
+        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset, memory_.loaded),
+                                    "; ")));
+  }
+  if (trainee_.ema && result.updated) trainee_.ema->update(position_.step);
+  return result;
 }
 
 void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batches) {
@@ -315,6 +339,7 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
       !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
     return;
   }
+  const AveragedWeights averaged(*trainee_.optimizer);
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
@@ -365,7 +390,11 @@ int Trainer::finish() {
   if (save.save_state || save.save_state_on_train_end || !has_model) has_state = save_run_state({});
   run_folder_->event("end", {{"step", position_.step},
                              {"saved", has_model && has_state},
-                             {"peak_resident_bytes", peak_resident_bytes()}});
+                             {"peak_resident_bytes", peak_resident_bytes()},
+                             {"expected_peak_bytes", memory_.peak}});
+  log_info("peak memory: {:.1f} GB of the process; {:.1f} GB were expected",
+           static_cast<double>(peak_resident_bytes()) / 1e9,
+           static_cast<double>(memory_.peak) / 1e9);
   close_record();
   if (has_model) return has_state ? 0 : 1;
   if (has_state) {
@@ -427,7 +456,8 @@ RunState Trainer::run_state() const {
 }
 
 TrainedTensors Trainer::trained_tensors() {
-  TrainedTensors tensors{named_parameters(trainee_.unet), {}, trainee_.optimizer.get()};
+  TrainedTensors tensors{named_parameters(trainee_.unet), {}, {}, trainee_.optimizer.get()};
+  if (trainee_.ema) tensors.ema = trainee_.ema->averages();
   if (trainee_.trains_text_encoder) tensors.text_encoder = named_parameters(trainee_.text_encoder);
   return tensors;
 }

@@ -13,6 +13,7 @@
 #include "train/dataset_setup.h"
 #include "train/loss_bands.h"
 #include "train/lr_plot.h"
+#include "train/memory_plan.h"
 #include "train/nan_guard.h"
 #include "train/output_names.h"
 #include "train/run_control.h"
@@ -78,6 +79,7 @@ class Trainer {
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;
   NanGuard nan_guard_;
+  MemoryPlan memory_;
   std::chrono::steady_clock::time_point last_timed_save_ = std::chrono::steady_clock::now();
 };
 

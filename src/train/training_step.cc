@@ -42,10 +42,42 @@ void report(StepResult& result, const std::vector<at::Tensor>& losses,
   result.timesteps.assign(timestep, timestep + count);
 }
 
+// The joint norm before clipping.
+at::Tensor clip(const std::vector<at::Tensor>& gradients, const Clipping& clipping) {
+  if (!clipping.per_tensor) return clip_gradients(gradients, clipping.max_norm);
+  const at::Tensor norm = clip_gradients(gradients, 0);
+  for (const at::Tensor& gradient : gradients) clip_gradients({gradient}, clipping.max_norm);
+  return norm;
+}
+
+void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
+            StepResult& result) {
+  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
+  const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
+  result.grad_norm = clip(gradients, clipping).item<double>();
+  result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  if (result.updated) {
+    trainee.optimizer->step({place.lr_factor, place.seed, place.step});
+  } else if (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1) {
+    result.finite = false;
+    result.bad_tensor = first_bad_tensor(*trainee.optimizer);
+  }
+  if (trainee.scaler) trainee.scaler->update();
+  trainee.optimizer->zero_grad();
+}
+
+// The updates were made in the backward pass, but for gradients that were not finite.
+void finish_fused(const Trainee& trainee, StepResult& result) {
+  result.grad_norm = trainee.fused->norm().item<double>();
+  const std::string& bad = trainee.fused->bad_parameter();
+  result.updated = result.finite = bad.empty() && std::isfinite(result.loss);
+  if (!bad.empty()) result.bad_tensor = "gradient of " + bad;
+}
+
 }  // namespace
 
 StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
-                         const StepPlace& place, double max_grad_norm, Trace& trace) {
+                         const StepPlace& place, const Clipping& clipping, Trace& trace) {
   StepResult result;
   Stopwatch watch;
   const auto counted =
@@ -71,6 +103,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);
     const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch));
     const at::Tensor share = loss / counted;
+    if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
     (trainee.scaler ? trainee.scaler->scale(share) : share).backward();
     loss_sum += loss.detach();
     sample_losses.push_back(losses.plain);
@@ -93,25 +126,17 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   }
   if (result.images == 0) return result;
 
-  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
-  const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
-  const at::Tensor norm = clip_gradients(gradients, max_grad_norm);
   result.loss = (loss_sum / counted).item<double>();
   report(result, sample_losses, timesteps);
-  result.grad_norm = norm.item<double>();
-  result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
-  if (result.updated) {
-    trainee.optimizer->step({place.lr_factor, place.seed, place.step});
-  } else if (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1) {
-    result.finite = false;
-    result.bad_tensor = first_bad_tensor(*trainee.optimizer);
+  if (trainee.fused) {
+    finish_fused(trainee, result);
+  } else {
+    update(trainee, place, clipping, result);
   }
-  if (trainee.scaler) trainee.scaler->update();
-  trainee.optimizer->zero_grad();
   result.update_s = watch.lap();
   if (tracing) {
     trace.keep("loss", 0, loss_sum / counted);
-    trace.keep("grad_norm", 0, norm);
+    trace.keep("grad_norm", 0, at::scalar_tensor(result.grad_norm, at::kFloat));
     trace.keep("lr", 0,
                at::scalar_tensor(trainee.optimizer->groups()[0].learning_rate * place.lr_factor,
                                  at::kFloat));

@@ -20,6 +20,11 @@ struct StepPlace {
   double lr_factor = 1;
 };
 
+struct Clipping {
+  double max_norm = 0;      // 0 is off
+  bool per_tensor = false;  // each gradient by itself, not all together
+};
+
 struct StepResult {
   int64_t images = 0;                 // 0: nothing could be read, nothing was changed
   double loss = 0;                    // mean over the batches
@@ -36,6 +41,6 @@ struct StepResult {
 
 // The batches of one step (as many as are accumulated); those without pictures count for nothing.
 StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
-                         const StepPlace& place, double max_grad_norm, Trace& trace);
+                         const StepPlace& place, const Clipping& clipping, Trace& trace);
 
 }  // namespace sdtune

@@ -35,7 +35,7 @@ class Validation {
 
   bool is_due(int64_t step, bool ends_epoch, int64_t epochs_done) const;
 
-  // Changes nothing of the trainee.
+  // With the averaged weights where the optimizer has them. Changes nothing of the trainee.
   ValidationResult measure(Trainee& trainee) const;
 
  private:

@@ -69,3 +69,37 @@ def test_three_steps_at_256(sdtune, whole_models, data, tmp_path, form, more):
     assert [e["step"] for e in events if e["event"] == "step"] == [1, 2, 3]
     assert end["peak_resident_bytes"] <= LIMIT_BYTES
     subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
+
+MODES = {
+    "fp32": [],
+    "fp32, checkpointing": ["--gradient_checkpointing"],
+    "bf16, checkpointing": ["--mixed_precision=bf16", "--gradient_checkpointing"],
+    "bf16, 8-bit, checkpointing": ["--mixed_precision=bf16", "--gradient_checkpointing", "--use_8bit_adam"],
+    "full bf16, 8-bit, checkpointing": ["--mixed_precision=bf16", "--full_bf16", "--gradient_checkpointing",
+                                        "--use_8bit_adam"],
+    "full bf16, 8-bit, checkpointing, fused": ["--mixed_precision=bf16", "--full_bf16", "--gradient_checkpointing",
+                                               "--use_8bit_adam", "--fused_backward_pass", "--max_grad_norm=0"],
+    "full bf16, AdaFactor, checkpointing, fused": ["--mixed_precision=bf16", "--full_bf16", "--gradient_checkpointing",
+                                                   "--optimizer_type=AdaFactor", "--fused_backward_pass",
+                                                   "--max_grad_norm=0"],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_memory_at_512_is_as_predicted(sdtune, whole_models, tmp_path, mode):
+    data = draw_pictures(tmp_path / "pictures", count=2, sizes=((512, 512),))
+    output = tmp_path / "out"
+    result = sdtune(*train_args(whole_models["safetensors"], data, output, "--resolution=512", "--min_bucket_reso=256",
+                                "--max_bucket_reso=1024", "--cache_latents", "--max_train_steps=2", *MODES[mode]),
+                    timeout=1800)
+    assert result.returncode == 0, result.stderr
+    events = read_events(output)
+    end = next(event for event in events if event["event"] == "end")
+    measured, expected = end["peak_resident_bytes"], end["expected_peak_bytes"]
+    print(json.dumps({"mode": mode, "measured": measured, "expected": expected,
+                      "steps": [e for e in events if e["event"] == "step"]}))
+    assert abs(expected / measured - 1) < 0.10
+    if mode == "full bf16, 8-bit, checkpointing, fused":
+        assert measured < 6e9  # anonymous memory is less still
+    subprocess.run(["rm", "-rf", str(tmp_path)], check=True)

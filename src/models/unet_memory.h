@@ -1,0 +1,29 @@
+// What the U-Net's forward pass leaves in memory for its backward pass, counted from its sizes:
+// the tensors that autograd keeps of each unit of gradient checkpointing, as the layers of this
+// folder are written. Elements, not bytes; small tensors (time, text, norms' moments) are left out.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/config.h"
+
+namespace sdtune {
+
+struct UNetInput {
+  int64_t batch = 1;
+  int64_t height = 64, width = 64;  // of the latents
+  int64_t text_rows = 77;
+};
+
+// A resnet, a transformer, or a convolution between them, in the order of the forward pass.
+struct UnitMemory {
+  int64_t result = 0;      // what it hands on: kept in any case
+  int64_t inside = 0;      // kept beside, unless the unit is checkpointed
+  int64_t backward = 0;    // gradients of activations that live at once in its backward pass
+  int64_t parameters = 0;  // whose gradients its backward pass brings
+};
+
+std::vector<UnitMemory> unet_memory(const UNetConfig& config, const UNetInput& input);
+
+}  // namespace sdtune

@@ -1,0 +1,77 @@
+#include "models/unet_memory.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <numeric>
+
+#include "models/random_init.h"
+#include "models/unet_2d_condition.h"
+
+namespace sdtune {
+namespace {
+
+UNetConfig config_of(bool v2) {
+  UNetConfig config;
+  config.block_out_channels = {64, 128, 256, 256};
+  config.num_heads = v2 ? std::vector<int64_t>{2, 4, 8, 8} : std::vector<int64_t>{8, 8, 8, 8};
+  config.cross_attention_dim = 96;
+  config.use_linear_projection = v2;
+  return config;
+}
+
+// Blocks of this size come from the system one by one, so that glibc knows their sum.
+double allocated() {
+  const auto memory = ::mallinfo2();
+  return static_cast<double>(memory.uordblks + memory.hblkhd);
+}
+
+double kept_by_forward(UNet2DConditionModel& unet, const UNetInput& input) {
+  const at::Tensor x = at::randn({input.batch, 4, input.height, input.width});
+  const at::Tensor text = at::randn({input.batch, input.text_rows, 96});
+  const at::Tensor timesteps = at::full({input.batch}, 500, at::kLong);
+  unet.forward(x, timesteps, text);  // makes what is made once
+  const double before = allocated();
+  const at::Tensor out = unet.forward(x, timesteps, text);
+  return allocated() - before;
+}
+
+double counted(const UNetConfig& config, const UNetInput& input, bool checkpointing) {
+  double bytes = 0;
+  for (const UnitMemory& unit : unet_memory(config, input)) {
+    bytes += 4.0 * static_cast<double>(unit.result + (checkpointing ? 0 : unit.inside));
+  }
+  return bytes;
+}
+
+TEST(UNetMemory, IsWhatTheForwardPassKeeps) {
+  for (const bool v2 : {false, true}) {
+    const UNetConfig config = config_of(v2);
+    UNet2DConditionModel unet(config);
+    initialise(unet, 1);
+    visit_parameters(unet, [](const std::string&, at::Tensor& p) { p.requires_grad_(true); });
+    for (const UNetInput input : {UNetInput{1, 32, 32, 77}, UNetInput{2, 24, 40, 152}}) {
+      for (const bool checkpointing : {false, true}) {
+        unet.gradient_checkpointing = checkpointing;
+        const double kept = kept_by_forward(unet, input);
+        EXPECT_NEAR(counted(config, input, checkpointing) / kept, 1, 0.06)
+            << (v2 ? "v2 " : "v1 ") << input.batch << (checkpointing ? " checkpointed" : "");
+      }
+    }
+  }
+}
+
+TEST(UNetMemory, CountsTheParametersOfEachUnit) {
+  const UNetConfig config = config_of(false);
+  UNet2DConditionModel unet(config);
+  int64_t all = 0, in_units = 0;
+  visit_parameters(unet, [&](const std::string&, at::Tensor& p) { all += p.numel(); });
+  for (const UnitMemory& unit : unet_memory(config, {})) in_units += unit.parameters;
+  // Biases, norms and the time embedding are left out.
+  EXPECT_LT(in_units, all);
+  EXPECT_GT(static_cast<double>(in_units), 0.95 * static_cast<double>(all));
+}
+
+}  // namespace
+}  // namespace sdtune

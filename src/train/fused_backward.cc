@@ -1,0 +1,74 @@
+#include "train/fused_backward.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+
+namespace sdtune {
+
+namespace {
+
+class Hook : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit Hook(std::function<void()> update) : update_(std::move(update)) {}
+  void operator()(const torch::autograd::Variable&) override { update_(); }
+
+ private:
+  std::function<void()> update_;
+};
+
+}  // namespace
+
+FusedBackward::FusedBackward(Optimizer& optimizer, double max_norm)
+    : optimizer_(optimizer), max_norm_(max_norm) {
+  if (!optimizer.updates_tensor_by_tensor()) {
+    throw Error("this optimizer needs all gradients at once", "--fused_backward_pass",
+                "leave it out, or take AdamW, AdamW8bit, Lion or AdaFactor");
+  }
+  for (size_t g = 0; g < optimizer.groups().size(); ++g) {
+    const auto& parameters = optimizer.groups()[g].parameters;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      torch::autograd::impl::set_post_acc_grad_hooks(
+          parameters[i].tensor, std::make_unique<Hook>([this, g, i] { update(g, i); }));
+    }
+  }
+}
+
+FusedBackward::~FusedBackward() {
+  for (const ParameterGroup& group : optimizer_.groups()) {
+    for (const NamedParameter& parameter : group.parameters) {
+      torch::autograd::impl::set_post_acc_grad_hooks(parameter.tensor, nullptr);
+    }
+  }
+}
+
+void FusedBackward::begin(const UpdateMoment& moment) {
+  moment_ = moment;
+  squares_.reset();
+  bad_parameter_.clear();
+}
+
+at::Tensor FusedBackward::norm() const {
+  return squares_.defined() ? squares_.sqrt() : at::zeros({}, at::kFloat);
+}
+
+void FusedBackward::update(size_t group, size_t index) {
+  const at::NoGradGuard no_grad;
+  const NamedParameter& parameter = optimizer_.groups()[group].parameters[index];
+  const at::Tensor norm = clip_gradients({parameter.tensor.grad()}, max_norm_);
+  squares_ = squares_.defined() ? squares_ + norm.square() : norm.square();
+  // One host sync a tensor: what is updated cannot be taken back.
+  if (std::isfinite(norm.item<float>())) {
+    optimizer_.update_tensor(group, index, moment_);
+  } else if (bad_parameter_.empty()) {
+    bad_parameter_ = parameter.name;
+  }
+  parameter.tensor.mutable_grad().reset();
+}
+
+}  // namespace sdtune

@@ -1,0 +1,218 @@
+#include "train/memory_plan.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/system.h"
+#include "models/unet_memory.h"
+#include "optim/make_optimizer.h"
+
+namespace sdtune {
+
+namespace {
+
+constexpr double kGigabyte = 1e9;
+constexpr int64_t kLatentScale = 8;
+
+uint64_t bytes_of(const std::vector<ParameterGroup>& groups) {
+  uint64_t bytes = 0;
+  for (const ParameterGroup& group : groups) {
+    for (const NamedParameter& parameter : group.parameters) bytes += parameter.tensor.nbytes();
+  }
+  return bytes;
+}
+
+// The trained parameters as shapes of another type, without values.
+std::vector<ParameterGroup> shapes(const Trainee& trainee, at::ScalarType type) {
+  std::vector<ParameterGroup> groups = trainee.optimizer->groups();
+  for (ParameterGroup& group : groups) {
+    for (NamedParameter& parameter : group.parameters) {
+      parameter.tensor =
+          at::empty_like(parameter.tensor, at::TensorOptions().device(at::kMeta).dtype(type));
+    }
+  }
+  return groups;
+}
+
+uint64_t state_bytes(const std::string& type, const std::vector<std::string>& arguments,
+                     std::vector<ParameterGroup> groups) {
+  const auto optimizer = make_optimizer(type, std::move(groups), OptimizerArguments(arguments));
+  uint64_t bytes = 0;
+  optimizer->visit_state([&](const std::string&, const at::Tensor& s) { bytes += s.nbytes(); });
+  return bytes;
+}
+
+// A fused update holds one gradient, and of narrow weights fp32 copies of both.
+uint64_t largest_update(const std::vector<ParameterGroup>& groups) {
+  uint64_t largest = 0;
+  for (const ParameterGroup& group : groups) {
+    for (const NamedParameter& parameter : group.parameters) {
+      const uint64_t own = parameter.tensor.nbytes();
+      const uint64_t copies = parameter.tensor.scalar_type() == at::kFloat
+                                  ? 0
+                                  : 2 * sizeof(float) * parameter.tensor.numel();
+      largest = std::max(largest, own + copies);
+    }
+  }
+  return largest;
+}
+
+UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
+  UNetInput input{.batch = 1, .height = 1, .width = 1};
+  int64_t largest = 0;
+  for (const Bucket& bucket : dataset.buckets) {
+    const int64_t size = bucket.batch_size * bucket.size.width * bucket.size.height;
+    if (size <= largest) continue;
+    largest = size;
+    input = {bucket.batch_size, bucket.size.height / kLatentScale,
+             bucket.size.width / kLatentScale};
+  }
+  input.text_rows = trainee.max_token_length + 2;  // between its first and last mark
+  return input;
+}
+
+// Highest sum over the backward pass of what is still kept, what is being computed, and the
+// gradients that are there already.
+uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
+  const uint64_t width = c10::elementSize(settings.compute);
+  const uint64_t gradient = settings.fused_backward ? 0 : c10::elementSize(settings.weights);
+  // Weights of another type are kept as they were computed with.
+  const uint64_t cast = settings.compute == settings.weights ? 0 : width;
+  uint64_t kept = 0;
+  for (const UnitMemory& unit : units) {
+    kept += width * unit.result;
+    if (!settings.checkpointing) kept += width * unit.inside + cast * unit.parameters;
+  }
+  uint64_t gradients = 0, peak = kept;
+  for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
+    const uint64_t again = settings.checkpointing
+                               ? width * (unit->result + unit->inside) + cast * unit->parameters
+                               : 0;
+    gradients += gradient * unit->parameters;
+    peak = std::max(peak, kept + again + width * unit->backward + gradients);
+    kept -= width * unit->result;
+    if (!settings.checkpointing) kept -= width * unit->inside + cast * unit->parameters;
+  }
+  return peak;
+}
+
+uint64_t all_activations(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
+  uint64_t elements = 0, largest = 0;
+  for (const UnitMemory& unit : units) {
+    elements += unit.result + (settings.checkpointing ? 0 : unit.inside);
+    largest =
+        std::max<uint64_t>(largest, unit.backward + (settings.checkpointing ? unit.inside : 0));
+  }
+  return (elements + largest) * c10::elementSize(settings.compute);
+}
+
+uint64_t loaded_bytes(at::Device device) {
+  if (!device.is_cuda()) return resident_bytes();
+  using c10::CachingAllocator::StatType;
+  const auto stats = c10::getDeviceAllocator(at::kCUDA)->getDeviceStats(device.index());
+  return stats.allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
+}
+
+uint64_t free_for_us(at::Device device) {
+  if (!device.is_cuda()) return available_bytes();
+  return c10::getDeviceAllocator(at::kCUDA)->getMemoryInfo(device.index()).first;
+}
+
+std::string gigabytes(uint64_t bytes) {
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / kGigabyte);
+}
+
+}  // namespace
+
+MemorySettings memory_settings(const TrainOptions& options, const Trainee& trainee) {
+  return {options.optimizer.type(),
+          trainee.precision.weights,
+          trainee.precision.compute,
+          options.run.gradient_checkpointing,
+          options.precision.fused_backward_pass,
+          options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda())};
+}
+
+MemoryPlan plan_memory(const Trainee& trainee, const TrainOptions& options, const Dataset& dataset,
+                       const MemorySettings& settings, uint64_t loaded) {
+  const std::vector<ParameterGroup> groups = shapes(trainee, settings.weights);
+  MemoryPlan plan;
+  plan.weights = bytes_of(groups);
+  plan.loaded = loaded - bytes_of(trainee.optimizer->groups()) + plan.weights;
+  const bool own_type = settings.optimizer_type == options.optimizer.type();
+  if (!(options.precision.offload_optimizer && trainee.device.is_cuda())) {
+    plan.optimizer = state_bytes(
+        settings.optimizer_type,
+        own_type ? options.optimizer.optimizer_args : std::vector<std::string>{}, groups);
+  }
+  if (settings.ema) plan.average = bytes_of(shapes(trainee, at::kFloat));
+  plan.gradients = settings.fused_backward ? largest_update(groups) : plan.weights;
+  const std::vector<UnitMemory> units =
+      unet_memory(trainee.source->unet_config, largest_input(trainee, dataset));
+  plan.activations = all_activations(units, settings);
+  const uint64_t update =
+      settings.fused_backward ? plan.gradients : plan.weights + largest_update(groups);
+  const uint64_t moving = std::max(
+      backward_peak(units, settings) + (settings.fused_backward ? plan.gradients : 0), update);
+  plan.peak = plan.loaded + plan.optimizer + plan.average + moving;
+  return plan;
+}
+
+std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions& options,
+                                      const Dataset& dataset, uint64_t loaded) {
+  const MemorySettings own = memory_settings(options, trainee);
+  const auto peak = [&](const MemorySettings& s) {
+    return plan_memory(trainee, options, dataset, s, loaded).peak;
+  };
+  std::vector<std::pair<uint64_t, std::string>> savings;
+  const auto consider = [&](const MemorySettings& other, const std::string& words) {
+    constexpr uint64_t kWorthIt = 100'000'000;
+    const uint64_t now = peak(own), then = peak(other);
+    if (then + kWorthIt < now) savings.emplace_back(now - then, words);
+  };
+  MemorySettings other = own;
+  other.checkpointing = true;
+  consider(other, "--gradient_checkpointing");
+  other = own;
+  other.optimizer_type = "AdamW8bit";
+  consider(other, "--optimizer_type=AdamW8bit");
+  other = own;
+  other.fused_backward = true;
+  if (trainee.optimizer->updates_tensor_by_tensor()) consider(other, "--fused_backward_pass");
+  other = own;
+  other.weights = other.compute = at::kBFloat16;
+  consider(other, "--full_bf16 --mixed_precision=bf16");
+  std::sort(savings.rbegin(), savings.rend());
+  std::vector<std::string> hints;
+  for (const auto& [bytes, words] : savings) {
+    hints.push_back(fmt::format("{} would save {}", words, gigabytes(bytes)));
+  }
+  if (dataset.largest_batch() > 1) hints.emplace_back("a smaller --train_batch_size would help");
+  return hints;
+}
+
+MemoryPlan announce_memory(const Trainee& trainee, const TrainOptions& options,
+                           const Dataset& dataset) {
+  const uint64_t loaded = loaded_bytes(trainee.device);
+  const MemoryPlan plan =
+      plan_memory(trainee, options, dataset, memory_settings(options, trainee), loaded);
+  log_info("  memory: about {} at its peak", gigabytes(plan.peak));
+  log_info("    {} trained weights, {} other weights and the program, {} gradients",
+           gigabytes(plan.weights), gigabytes(plan.loaded - plan.weights),
+           gigabytes(plan.gradients));
+  log_info("    {} optimizer, {} activations{}", gigabytes(plan.optimizer),
+           gigabytes(plan.activations),
+           plan.average > 0 ? ", " + gigabytes(plan.average) + " average of the weights" : "");
+  const uint64_t needed = plan.peak - std::min(plan.peak, loaded);
+  const uint64_t free = free_for_us(trainee.device);
+  if (needed > free) {
+    log_warning("that is {} more than there is: {}", gigabytes(needed - free),
+                fmt::join(memory_hints(trainee, options, dataset, loaded), "; "));
+  }
+  return plan;
+}
+
+}  // namespace sdtune
