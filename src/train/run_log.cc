@@ -105,20 +105,18 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
   const double seconds = facts.data_s + result.encode_s + result.unet_s + result.update_s;
   const double rate = static_cast<double>(result.images) / seconds;
   const uint64_t memory = resident_bytes();
-  folder_.event(
-      "step",
-      {{"step", facts.step},
-       {"loss", result.loss},
-       {"lr", optimizer_.adapted_rate(0).value_or(scheduled_rate(optimizer_, 0, facts.lr_factor))},
-       {"grad_norm", result.grad_norm},
-       {"updated", result.updated},
-       {"images", result.images},
-       {"images_per_s", rate},
-       {"data_s", facts.data_s},
-       {"encode_s", result.encode_s},
-       {"unet_s", result.unet_s},
-       {"update_s", result.update_s},
-       {"resident_bytes", memory}});
+  folder_.event("step", {{"step", facts.step},
+                         {"loss", result.loss},
+                         {"lr", optimizer_.rate_in_use(0, facts.lr_factor)},
+                         {"grad_norm", result.grad_norm},
+                         {"updated", result.updated},
+                         {"images", result.images},
+                         {"images_per_s", rate},
+                         {"data_s", facts.data_s},
+                         {"encode_s", result.encode_s},
+                         {"unet_s", result.unet_s},
+                         {"update_s", result.update_s},
+                         {"resident_bytes", memory}});
   std::vector<Scalar> scalars = {{"loss", result.loss},
                                  {"grad_norm", result.grad_norm},
                                  {"images_per_s", rate},

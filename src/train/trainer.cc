@@ -339,7 +339,6 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
       !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
     return;
   }
-  const AveragedWeights averaged(*trainee_.optimizer);
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
