@@ -31,6 +31,10 @@ std::vector<at::Tensor> Optimizer::gradients() const {
   return all;
 }
 
+double Optimizer::rate_in_use(size_t group, double lr_factor) const {
+  return adapted_rate(group).value_or(rate(group, {.lr_factor = lr_factor}));
+}
+
 double Optimizer::rate(size_t group, const UpdateMoment& moment) const {
   return groups_[group].learning_rate * (follows_schedule() ? moment.lr_factor : 1.0);
 }

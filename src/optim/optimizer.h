@@ -60,6 +60,9 @@ class Optimizer {
   // Adafactor's relative step. None where it is learning_rate · lr_factor.
   virtual std::optional<double> adapted_rate(size_t group) const;
 
+  // What adapted_rate() says, or else the group's rate with this factor: for logs.
+  double rate_in_use(size_t group, double lr_factor) const;
+
   // Schedule-free rules train at one point and are judged at another: true puts the averaged
   // weights into the parameters, for samples and saves, and false brings the trained ones back bit
   // for bit. Nothing for other rules.
@@ -83,6 +86,20 @@ class Optimizer {
 
   std::vector<ParameterGroup> groups_;
   bool rounds_stochastically_ = true;
+};
+
+// The averaged weights while it lives, around a save or a sample.
+class AveragedWeights {
+ public:
+  explicit AveragedWeights(Optimizer& optimizer) : optimizer_(optimizer) {
+    optimizer_.use_averaged_weights(true);
+  }
+  ~AveragedWeights() { optimizer_.use_averaged_weights(false); }
+  AveragedWeights(const AveragedWeights&) = delete;
+  AveragedWeights& operator=(const AveragedWeights&) = delete;
+
+ private:
+  Optimizer& optimizer_;
 };
 
 // Scales the gradients so that their joint L2 norm is at most max_norm (torch's clip_grad_norm_,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -53,17 +54,39 @@ std::string options_as_markdown(const TrainOptions& options) {
   return text;
 }
 
-std::string rate_tag(const ParameterGroup& group) {
+std::string name_of(const ParameterGroup& group) {
   const bool text =
       !group.parameters.empty() && group.parameters.front().name.starts_with("text_encoder.");
-  return text ? "lr/text_encoder1" : "lr/unet";
+  return text ? "text_encoder1" : "unet";
+}
+
+// The rate that the schedule gives a group, before what the rule makes of it.
+double scheduled_rate(const Optimizer& optimizer, size_t group, double factor) {
+  return optimizer.groups()[group].learning_rate * (optimizer.follows_schedule() ? factor : 1);
+}
+
+// lr/unet and so on; lr/d*lr/unet where the rule multiplies the rate by a factor of its own. Of the
+// groups of one name the first stands for all.
+std::vector<Scalar> rates(const Optimizer& optimizer, double factor) {
+  std::vector<Scalar> scalars;
+  for (size_t g = 0; g < optimizer.groups().size(); ++g) {
+    const std::string name = name_of(optimizer.groups()[g]);
+    const auto is_same = [&](const Scalar& scalar) { return scalar.tag == "lr/" + name; };
+    if (std::any_of(scalars.begin(), scalars.end(), is_same)) continue;
+    const std::optional<double> adapted = optimizer.adapted_rate(g);
+    const bool multiplies = adapted && optimizer.follows_schedule();
+    const double scheduled = scheduled_rate(optimizer, g, factor);
+    scalars.push_back({"lr/" + name, multiplies ? scheduled : adapted.value_or(scheduled)});
+    if (multiplies) scalars.push_back({"lr/d*lr/" + name, *adapted});
+  }
+  return scalars;
 }
 
 }  // namespace
 
-RunLog::RunLog(const TrainOptions& options, RunFolder& folder,
-               const std::vector<ParameterGroup>& groups, int64_t window)
-    : folder_(folder), groups_(groups), window_(window) {
+RunLog::RunLog(const TrainOptions& options, RunFolder& folder, const Optimizer& optimizer,
+               int64_t window)
+    : folder_(folder), optimizer_(optimizer), window_(window) {
   if (!options.log.logging_dir) return;
   const fs::path logs = log_folder(options.log);
   tensorboard_.emplace(logs, filename_suffix(options.log.log_tracker_config));
@@ -84,7 +107,7 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
   const uint64_t memory = resident_bytes();
   folder_.event("step", {{"step", facts.step},
                          {"loss", result.loss},
-                         {"lr", groups_.front().learning_rate * facts.lr_factor},
+                         {"lr", optimizer_.rate_in_use(0, facts.lr_factor)},
                          {"grad_norm", result.grad_norm},
                          {"updated", result.updated},
                          {"images", result.images},
@@ -98,12 +121,7 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
                                  {"grad_norm", result.grad_norm},
                                  {"images_per_s", rate},
                                  {"memory/resident_gb", static_cast<double>(memory) / 1e9}};
-  for (const ParameterGroup& group : groups_) {
-    const std::string tag = rate_tag(group);
-    // Of groups of one name the first stands for all.
-    if (std::none_of(scalars.begin(), scalars.end(), [&](auto& s) { return s.tag == tag; }))
-      scalars.push_back({tag, group.learning_rate * facts.lr_factor});
-  }
+  std::ranges::move(rates(optimizer_, facts.lr_factor), std::back_inserter(scalars));
   write_scalars(facts.step, scalars);
   progress.update(facts.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB",
                                           average_loss(), rate, static_cast<double>(memory) / 1e9));

@@ -26,8 +26,8 @@ struct StepFacts {
 class RunLog {
  public:
   // `window` is the number of batches whose losses avr_loss and loss/epoch are the mean of. Error
-  // when --logging_dir cannot be written to. `folder` and `groups` must outlive the log.
-  RunLog(const TrainOptions& options, RunFolder& folder, const std::vector<ParameterGroup>& groups,
+  // when --logging_dir cannot be written to. `folder` and `optimizer` must outlive the log.
+  RunLog(const TrainOptions& options, RunFolder& folder, const Optimizer& optimizer,
          int64_t window);
 
   void step(const StepResult& result, const StepFacts& facts, Progress& progress);
@@ -38,7 +38,7 @@ class RunLog {
   void write_scalars(int64_t step, std::span<const Scalar> values);
 
   RunFolder& folder_;
-  const std::vector<ParameterGroup>& groups_;
+  const Optimizer& optimizer_;
   int64_t window_;
   std::deque<double> recent_losses_;
   std::optional<TensorBoardWriter> tensorboard_;

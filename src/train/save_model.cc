@@ -77,6 +77,7 @@ std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& o
   request.metadata = metadata(trainee, options);
   request.extra_files = tokenizer_files(
       trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
+  const AveragedWeights averaged(*trainee.optimizer);
   // Copies of the models share their tensors, until averages take their places.
   UNet2DConditionModel unet = trainee.unet;
   ClipTextModel text_encoder = trainee.text_encoder;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace sdtune {
 
@@ -11,20 +12,22 @@ namespace {
 
 using Kind = SaveMoment::Kind;
 
-// A place on one axis: steps, and after a step the epoch that it ends.
-int64_t order_of(SaveMoment moment, int64_t steps_per_epoch) {
-  return moment.kind == Kind::kEpoch ? 2 * moment.number * steps_per_epoch + 1 : 2 * moment.number;
+int64_t step_of(SaveMoment moment, int64_t steps_per_epoch) {
+  return moment.kind == Kind::kEpoch ? moment.number * steps_per_epoch : moment.number;
 }
 
 void add_by_count(const Retention& retention, SaveMoment saved, std::span<const SaveMoment> there,
                   int64_t steps_per_epoch, std::vector<SaveMoment>& outdated) {
   std::vector<SaveMoment> older;
   for (const SaveMoment& moment : there) {
-    if (order_of(moment, steps_per_epoch) < order_of(saved, steps_per_epoch))
+    if (moment != saved && step_of(moment, steps_per_epoch) <= step_of(saved, steps_per_epoch))
       older.push_back(moment);
   }
   std::sort(older.begin(), older.end(), [&](SaveMoment a, SaveMoment b) {
-    return order_of(a, steps_per_epoch) > order_of(b, steps_per_epoch);
+    const auto order = [&](SaveMoment moment) {
+      return std::pair(step_of(moment, steps_per_epoch), moment.kind == Kind::kEpoch);
+    };
+    return order(a) > order(b);
   });
   const auto kept = static_cast<size_t>(*retention.last_n - 1);
   if (older.size() > kept) {

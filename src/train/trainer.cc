@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -15,7 +14,6 @@
 #include "options/option_table.h"
 #include "train/latent_encoder.h"
 #include "train/loss_curve.h"
-#include "train/save_model.h"
 
 namespace sdtune {
 
@@ -85,20 +83,6 @@ bool is_out_of_memory(const c10::Error& error) {
          std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
 }
 
-// Models are written and judged at the weights that schedule-free rules average.
-class AveragedWeights {
- public:
-  explicit AveragedWeights(Optimizer& optimizer) : optimizer_(optimizer) {
-    optimizer_.use_averaged_weights(true);
-  }
-  ~AveragedWeights() { optimizer_.use_averaged_weights(false); }
-  AveragedWeights(const AveragedWeights&) = delete;
-  AveragedWeights& operator=(const AveragedWeights&) = delete;
-
- private:
-  Optimizer& optimizer_;
-};
-
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
@@ -125,9 +109,12 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   if (!options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
   run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
                                             to_toml(describe(options), /*all=*/true));
+  checkpoints_ = std::make_unique<Checkpoints>(options, trainee_, *run_folder_,
+                                               epochs_between_saves(options.save, epochs()),
+                                               updates_per_epoch(options, batches_per_epoch_));
+  if (state) checkpoints_->resumed_from(*state);
   control_ = std::make_unique<RunControl>(run_folder_->path(), options.control.max_train_time);
-  log_ = std::make_unique<RunLog>(options, *run_folder_, trainee_.optimizer->groups(),
-                                  batches_per_epoch_);
+  log_ = std::make_unique<RunLog>(options, *run_folder_, *trainee_.optimizer, batches_per_epoch_);
 }
 
 void Trainer::resume_from(const std::filesystem::path& folder) {
@@ -146,7 +133,6 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
   if (schedule_.plateau && state.plateau) schedule_.plateau->restore(*state.plateau);
   position_ = state.position;
   if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
-  last_state_ = folder;
   log_info("resumed from {} at step {}", folder.string(), position_.step);
 }
 
@@ -297,7 +283,8 @@ StepResult Trainer::step(std::span<const LoadedBatch> batches) {
 }
 
 void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batches) {
-  const NanGuard::Verdict verdict = nan_guard_.judge(result.finite, last_state_.has_value());
+  const NanGuard::Verdict verdict =
+      nan_guard_.judge(result.finite, checkpoints_->last_state().has_value());
   if (verdict == NanGuard::Verdict::kGood) return;
   const std::string picture = first_bad_picture(data_.dataset, batches);
   const bool weights = result.bad_tensor.starts_with("weight");
@@ -314,7 +301,8 @@ void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batch
     throw Error(
         fmt::format("{} steps in a row were not finite{}, beginning with {}",
                     options_.control.max_nan_steps,
-                    last_state_ ? ", also with the weights of the last state" : "", culprit),
+                    checkpoints_->last_state() ? ", also with the weights of the last state" : "",
+                    culprit),
         fmt::format("step {}", position_.step),
         "lower --learning_rate, look at the pictures named above, or use bf16 or fp32; "
         "with --save_state a run can go back to earlier weights by itself");
@@ -324,13 +312,14 @@ void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batch
 // The weights, the optimizer and the loss scale of the last state; steps and draws go on, as the
 // same draws would end the same way.
 void Trainer::go_back() {
-  const RunState state = read_state(*last_state_);
-  load_state_tensors(*last_state_, trained_tensors());
+  const fs::path folder = *checkpoints_->last_state();
+  const RunState state = read_state(folder);
+  load_state_tensors(folder, trained_tensors());
   if (trainee_.scaler && state.scaler)
     trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
   log_warning("{} steps in a row were not finite: the weights of {} are taken",
-              options_.control.max_nan_steps, last_state_->string());
-  run_folder_->event("went_back", {{"step", position_.step}, {"state", last_state_->string()}});
+              options_.control.max_nan_steps, folder.string());
+  run_folder_->event("went_back", {{"step", position_.step}, {"state", folder.string()}});
 }
 
 void Trainer::record_loss_bands(const StepResult& result) {
@@ -350,7 +339,6 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
       !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
     return;
   }
-  const AveragedWeights averaged(*trainee_.optimizer);
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
@@ -375,78 +363,13 @@ void Trainer::save_due_at(const LoadedBatch& last) {
     log_warning("nothing is saved at step {}, whose loss is not finite", position_.step);
     return;
   }
-  for (const SaveMoment& moment : due.moments) save_model(moment);
+  for (const SaveMoment& moment : due.moments) checkpoints_->save_model(moment, position_);
   if (!options_.save.save_state) return;
   for (const SaveMoment& moment : due.moments) save_run_state(moment);
 }
 
-bool Trainer::try_save(const char* event, const fs::path& path,
-                       const std::function<void()>& write) {
-  try {
-    write();
-  } catch (const std::exception& error) {
-    log_warning("{} was not written: {}", path.string(), error.what());
-    run_folder_->event(
-        "save_failed",
-        {{"step", position_.step}, {"path", path.string()}, {"reason", error.what()}});
-    return false;
-  }
-  log_info("saved {}", path.string());
-  run_folder_->event(event, {{"step", position_.step}, {"path", path.string()}});
-  return true;
-}
-
-bool Trainer::save_model(SaveMoment moment) {
-  const SaveFormat format = trained_model_format(trainee_, options_.save);
-  const AveragedWeights averaged(*trainee_.optimizer);
-  bool all_saved = true;
-  for (const bool ema : {false, true}) {
-    if (ema && !trainee_.ema) continue;
-    const auto path_of = [&](SaveMoment of) {
-      of.ema = ema;
-      return model_path(options_, format, of);
-    };
-    moment.ema = ema;
-    if (!try_save("checkpoint", path_of(moment),
-                  [&] { save_trained_model(trainee_, options_, moment, position_); })) {
-      all_saved = false;
-      continue;
-    }
-    remove_outdated(model_retention(options_.save, epochs_between_saves(options_.save, epochs())),
-                    moment, path_of);
-  }
-  return all_saved;
-}
-
 bool Trainer::save_run_state(SaveMoment moment) {
-  const auto path_of = [&](SaveMoment of) { return state_folder(options_, of); };
-  if (!try_save("state", path_of(moment),
-                [&] { save_state(path_of(moment), run_state(), trained_tensors()); })) {
-    return false;
-  }
-  last_state_ = path_of(moment);
-  remove_outdated(state_retention(options_.save, epochs_between_saves(options_.save, epochs())),
-                  moment, path_of);
-  return true;
-}
-
-void Trainer::remove_outdated(const Retention& retention, SaveMoment saved,
-                              const std::function<fs::path(SaveMoment)>& path_of) {
-  const std::vector<SaveMoment> there = saves_in(options_.run.output_dir, path_of);
-  const int64_t steps = updates_per_epoch(options_, batches_per_epoch_);
-  for (const SaveMoment& old : outdated_saves(retention, saved, there, steps)) {
-    // What is under way of being removed must not look like a whole one.
-    const fs::path path = path_of(old), doomed = temporary_name(path);
-    std::error_code failure;
-    fs::rename(path, doomed, failure);
-    if (!failure) fs::remove_all(doomed, failure);
-    if (failure) {
-      log_warning("{} could not be removed: {}", path.string(), failure.message());
-      continue;
-    }
-    log_info("removed {}", path.string());
-    run_folder_->event("removed", {{"step", position_.step}, {"path", path.string()}});
-  }
+  return checkpoints_->save_state(moment, run_state(), trained_tensors());
 }
 
 void Trainer::close_record() {
@@ -460,7 +383,7 @@ void Trainer::close_record() {
 
 int Trainer::finish() {
   const SaveOptions& save = options_.save;
-  const bool has_model = save_model({});
+  const bool has_model = checkpoints_->save_model({}, position_);
   // The state can still become the model once there is room.
   bool has_state = true;
   if (save.save_state || save.save_state_on_train_end || !has_model) has_state = save_run_state({});
@@ -491,12 +414,13 @@ int Trainer::stop(StopRequest request) {
                              : request.kind == Kind::kTimeUp
                                  ? "time is up"
                                  : fmt::format("signal {}", request.signal);
-  const bool has_model = request.kind != Kind::kTimeUp || save_model(moment);
+  const bool has_model =
+      request.kind != Kind::kTimeUp || checkpoints_->save_model(moment, position_);
+  const fs::path state = state_folder(options_, moment);
   const bool has_state = save_run_state(moment);
-  const std::string state = state_folder(options_, moment).string();
   nlohmann::ordered_json event = {{"step", position_.step}, {"reason", reason}};
   if (request.kind == Kind::kSignal) event["signal"] = request.signal;
-  if (has_state) event["state"] = state;
+  if (has_state) event["state"] = state.string();
   run_folder_->event("stopped", event);
   close_record();
   if (!has_state) {
@@ -504,7 +428,8 @@ int Trainer::stop(StopRequest request) {
               reason);
     return 1;
   }
-  log_info("stopped at step {} ({}); go on with --resume={}", position_.step, reason, state);
+  log_info("stopped at step {} ({}); go on with --resume={}", position_.step, reason,
+           state.string());
   if (request.kind == Kind::kSignal) return 128 + request.signal;
   return has_model ? 0 : 1;
 }

@@ -4,14 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 
 #include "base/progress.h"
 #include "data/latent_cache.h"
 #include "data/loader.h"
+#include "train/checkpoints.h"
 #include "train/dataset_setup.h"
 #include "train/loss_bands.h"
 #include "train/lr_plot.h"
@@ -55,13 +53,7 @@ class Trainer {
   void guard(const StepResult& result, std::span<const LoadedBatch> batches);
   void go_back();
   void save_due_at(const LoadedBatch& last);
-  // True when it is on disk; otherwise what was there before still is.
-  bool save_model(SaveMoment moment);
   bool save_run_state(SaveMoment moment);
-  bool try_save(const char* event, const std::filesystem::path& path,
-                const std::function<void()>& write);
-  void remove_outdated(const Retention& retention, SaveMoment saved,
-                       const std::function<std::filesystem::path(SaveMoment)>& path_of);
   void close_record();
   int finish();
   int stop(StopRequest request);
@@ -83,11 +75,11 @@ class Trainer {
   Trace trace_;
   std::unique_ptr<LatentCache> latents_;
   ItemSource source_;
+  std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;
   NanGuard nan_guard_;
   MemoryPlan memory_;
-  std::optional<std::filesystem::path> last_state_;  // written or resumed from by this run
   std::chrono::steady_clock::time_point last_timed_save_ = std::chrono::steady_clock::now();
 };
 

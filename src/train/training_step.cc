@@ -138,8 +138,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     trace.keep("loss", 0, loss_sum / counted);
     trace.keep("grad_norm", 0, at::scalar_tensor(result.grad_norm, at::kFloat));
     trace.keep("lr", 0,
-               at::scalar_tensor(trainee.optimizer->groups()[0].learning_rate * place.lr_factor,
-                                 at::kFloat));
+               at::scalar_tensor(trainee.optimizer->rate_in_use(0, place.lr_factor), at::kFloat));
     trace.write(place.step + 1);
   }
   return result;

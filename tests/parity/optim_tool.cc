@@ -7,8 +7,9 @@
 // INPUTS holds `weight.<name>`, `grad.<step>.<name>` from step 0 on, and `factors`, the schedule's
 // factor for each step. Weights whose names start with "te" form a second group with --lr-te.
 // OUTPUT holds the weights by name and `adapted_rate`. With --split the state moves to a new
-// optimizer after N steps; --averaged writes the weights that a schedule-free rule would save, and
-// checks that the trained ones come back.
+// optimizer after N steps, and the tool fails where that changes a byte of the result; --averaged
+// writes the weights that a schedule-free rule would save, and checks that the trained ones come
+// back.
 #include <ATen/ATen.h>
 
 #include <cstdlib>
@@ -114,8 +115,20 @@ std::unique_ptr<Optimizer> moved(const Request& request, Optimizer& old, Tensors
   return result;
 }
 
-void run(const Request& request) {
-  const Tensors inputs = read_all(request.inputs);
+// The weights that would be saved. Error when going back from them changes the trained ones.
+Tensors averaged(Optimizer& optimizer, const Tensors& weights) {
+  const Tensors trained = copies_of(weights);
+  optimizer.use_averaged_weights(true);
+  Tensors results = copies_of(weights);
+  optimizer.use_averaged_weights(false);
+  for (const auto& [name, weight] : weights) {
+    if (!weight.equal(trained.at(name))) throw Error("the trained weights did not come back", name);
+  }
+  return results;
+}
+
+// All steps, with a new optimizer at step `split`.
+Tensors train(const Request& request, const Tensors& inputs, int64_t split) {
   Tensors weights;
   for (const auto& [name, tensor] : inputs) {
     if (!name.starts_with("weight.")) continue;
@@ -126,7 +139,7 @@ void run(const Request& request) {
                                   OptimizerArguments(request.arguments));
   const at::Tensor factors = inputs.at("factors");
   for (int64_t step = 0; step < factors.numel(); ++step) {
-    if (step == request.split) optimizer = moved(request, *optimizer, weights);
+    if (step == split) optimizer = moved(request, *optimizer, weights);
     for (auto& [name, weight] : weights) {
       const auto gradient = inputs.find(fmt::format("grad.{}.{}", step, name));
       if (gradient == inputs.end()) continue;
@@ -135,17 +148,19 @@ void run(const Request& request) {
     optimizer->step({.lr_factor = factors[step].item<double>(), .seed = 1, .step = step});
     optimizer->zero_grad();
   }
-  Tensors results = copies_of(weights);
-  if (request.averaged) {
-    optimizer->use_averaged_weights(true);
-    Tensors averaged = copies_of(weights);
-    optimizer->use_averaged_weights(false);
-    for (const auto& [name, weight] : weights) {
-      if (!weight.equal(results[name])) throw Error("the trained weights did not come back", name);
-    }
-    results = averaged;
-  }
+  Tensors results = request.averaged ? averaged(*optimizer, weights) : weights;
   results["adapted_rate"] = at::full({1}, optimizer->adapted_rate(0).value_or(-1), at::kFloat);
+  return results;
+}
+
+void run(const Request& request) {
+  const Tensors inputs = read_all(request.inputs);
+  const Tensors results = train(request, inputs, request.split);
+  if (request.split >= 0) {
+    for (const auto& [name, straight] : train(request, inputs, -1)) {
+      if (!straight.equal(results.at(name))) throw Error("going on from a state changes it", name);
+    }
+  }
   write_all(request.output, results);
 }
 
