@@ -8,7 +8,8 @@ namespace {
 constexpr int kThreads = static_cast<int>(kBlock8bit);
 constexpr int kWarps = kThreads / 32;
 
-// Travels as a kernel's parameter, so that nothing has to be kept on the device.
+// Travels as a kernel's parameter, so that nothing has to be kept on the device; a grid constant is
+// indexed where it is, without a copy for each thread.
 struct Values {
   float of[256];
 };
@@ -91,7 +92,9 @@ __device__ void store_rounded(float value, const Update8bitJob& job, int64_t ind
 
 // One thread block for each block of a state, one thread for each element.
 template <Rule8bit rule>
-__global__ void update_kernel(Update8bitJob job, Values signed_values, Values unsigned_values) {
+__global__ void update_kernel(const __grid_constant__ Update8bitJob job,
+                              const __grid_constant__ Values signed_values,
+                              const __grid_constant__ Values unsigned_values) {
   __shared__ SharedCode signed_code;
   __shared__ SharedCode unsigned_code;
   __shared__ uint32_t warps[kWarps];
@@ -136,7 +139,8 @@ __global__ void update_kernel(Update8bitJob job, Values signed_values, Values un
   }
 }
 
-__global__ void quantize_kernel(const float* x, int64_t count, State8bit out, Values values) {
+__global__ void quantize_kernel(const float* x, int64_t count, State8bit out,
+                                const __grid_constant__ Values values) {
   __shared__ SharedCode code;
   __shared__ uint32_t warps[kWarps];
   fill(code, values);
@@ -144,7 +148,8 @@ __global__ void quantize_kernel(const float* x, int64_t count, State8bit out, Va
   quantize(at, at.inside ? x[at.index] : 0.0F, code, out, warps);
 }
 
-__global__ void dequantize_kernel(State8bit state, int64_t count, float* out, Values values) {
+__global__ void dequantize_kernel(State8bit state, int64_t count, float* out,
+                                  const __grid_constant__ Values values) {
   __shared__ float of[256];
   of[threadIdx.x] = values.of[threadIdx.x];
   __syncthreads();
