@@ -10,6 +10,7 @@
 #include "base/system.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
+#include "kernels/optimizer_8bit.h"
 
 namespace sdtune {
 namespace {
@@ -43,6 +44,86 @@ void forward_and_backward(benchmark::State& state, const Case& job) {
     benchmark::DoNotOptimize(torch::autograd::grad({out}, {x}, {grad}));
   }
   state.counters["kept_MB"] = static_cast<double>(kept) / 1e6;  // from forward until backward
+}
+
+// One step of an optimizer with 8-bit states: in one pass, and as a composite,
+// one torch operator after the other.
+struct Step8bit {
+  Rule8bit rule;
+  int64_t count;
+  bool fused;
+};
+
+at::Tensor values_of(bool is_signed) {
+  const auto& values = dynamic_code(is_signed).values;
+  return at::tensor(at::ArrayRef<float>(values.data(), values.size()));
+}
+
+at::Tensor read_by_torch(const Quantized8bit& state, const at::Tensor& values) {
+  const at::Tensor normalized = values.index_select(0, state.codes.to(at::kInt));
+  return normalized.view({-1, kBlock8bit}).mul_(state.absmax.unsqueeze(1)).flatten();
+}
+
+void write_by_torch(const at::Tensor& x, const at::Tensor& values, Quantized8bit& state) {
+  const at::Tensor blocks = x.view({-1, kBlock8bit});
+  state.absmax = blocks.abs().amax(1);
+  const at::Tensor borders = (values.slice(0, 1) + values.slice(0, 0, 255)) / 2;
+  const at::Tensor normalized = blocks / state.absmax.clamp_min(1e-38).unsqueeze(1);
+  state.codes = at::bucketize(normalized.flatten(), borders, /*out_int32=*/true).to(at::kByte);
+}
+
+void adamw_by_torch(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states,
+                    const at::Tensor& step) {
+  const at::Tensor first = values_of(true), second = values_of(false);
+  at::Tensor m = read_by_torch(states[0], first), v = read_by_torch(states[1], second);
+  at::_fused_adamw_(weight, grad, m, v, {}, step, 1e-3, 0.9, 0.999, 0.01, 1e-8, false, false);
+  write_by_torch(m, first, states[0]);
+  write_by_torch(v, second, states[1]);
+}
+
+void lion_by_torch(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states) {
+  const at::Tensor values = values_of(true);
+  at::Tensor m = read_by_torch(states[0], values);
+  weight.sub_(m.mul(0.9).add_(grad, 0.1).sign_(), 1e-4);
+  write_by_torch(m.mul_(0.99).add_(grad, 0.01), values, states[0]);
+}
+
+void step_8bit(benchmark::State& state, const Step8bit& job) {
+  at::Tensor weight = at::randn({job.count});
+  const at::Tensor grad = at::randn({job.count}) * 0.01, step = at::ones({});
+  std::vector<Quantized8bit> states;
+  for (int s = 0; s < states_of(job.rule); ++s) {
+    states.push_back(zeros_8bit(weight, state_is_signed(job.rule, s)));
+  }
+  for (auto _ : state) {
+    if (job.fused) {
+      update_8bit(weight, grad, states, {.rule = job.rule});
+    } else if (job.rule == Rule8bit::kAdam) {
+      adamw_by_torch(weight, grad, states, step);
+    } else {
+      lion_by_torch(weight, grad, states);
+    }
+  }
+  const auto parameters = static_cast<double>(job.count);
+  state.counters["for_1e9"] =
+      benchmark::Counter(parameters * 1e-9, benchmark::Counter::kIsIterationInvariantRate |
+                                                benchmark::Counter::kInvert);
+}
+
+void register_8bit() {
+  for (const Rule8bit rule : {Rule8bit::kAdam, Rule8bit::kLion}) {
+    for (const int64_t count : {1280 * 1280, 1280 * 1280 * 9}) {
+      for (const bool fused : {true, false}) {
+        const Step8bit job = {rule, count, fused};
+        const std::string title = std::string(rule == Rule8bit::kAdam ? "adamw" : "lion") +
+                                  "_8bit/" + std::to_string(count) + (fused ? "/sdtune" : "/torch");
+        benchmark::RegisterBenchmark(title.c_str(),
+                                     [job](benchmark::State& state) { step_8bit(state, job); })
+            ->MeasureProcessCPUTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
 }
 
 void register_all() {
@@ -107,6 +188,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   sdtune::register_all();
   sdtune::register_group_norms();
+  sdtune::register_8bit();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

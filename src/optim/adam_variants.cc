@@ -1,5 +1,6 @@
 // Relatives of Adam as torch.optim has them: RAdam (Liu et al. 2020), NAdam (Dozat 2016), Adamax
-// (Kingma & Ba 2015, section 7.1) and Adagrad (Duchi et al. 2011).
+// (Kingma & Ba 2015, section 7.1), Adagrad (Duchi et al. 2011), RMSprop (Hinton 2012; Graves 2013
+// where it is centered) and Adadelta (Zeiler 2012).
 #include <cmath>
 
 #include "optim/optimizer_table.h"
@@ -161,6 +162,113 @@ class Adagrad : public TensorOptimizer {
   AdagradOptions options_;
 };
 
+struct RmspropOptions {
+  double alpha = 0.99;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  double momentum = 0;
+  bool centered = false;
+};
+
+class Rmsprop : public TensorOptimizer {
+ public:
+  Rmsprop(std::vector<ParameterGroup> groups, RmspropOptions options)
+      : TensorOptimizer(std::move(groups)), options_(options) {}
+
+ protected:
+  void add_state(const at::Tensor& parameter, ParameterState& state) const override {
+    state.add("square_avg", state_zeros(parameter));
+    if (options_.momentum > 0) state.add("momentum_buffer", state_zeros(parameter));
+    if (options_.centered) state.add("grad_avg", state_zeros(parameter));
+  }
+
+  void apply(TensorUpdate& update) override {
+    const at::Tensor gradient = decay(update, options_.weight_decay, false);
+    at::Tensor spread = update.state["square_avg"]
+                            .mul_(options_.alpha)
+                            .addcmul_(gradient, gradient, 1 - options_.alpha);
+    if (options_.centered) {
+      const at::Tensor& mean = update.state["grad_avg"].lerp_(gradient, 1 - options_.alpha);
+      spread = spread.addcmul(mean, mean, -1);
+    }
+    spread = spread.sqrt().add_(options_.eps);
+    if (options_.momentum > 0) {
+      at::Tensor& buffer = update.state["momentum_buffer"];
+      buffer.mul_(options_.momentum).addcdiv_(gradient, spread, 1);
+      update.weight.add_(buffer, -update.rate);
+    } else {
+      update.weight.addcdiv_(gradient, spread, -update.rate);
+    }
+  }
+
+ private:
+  RmspropOptions options_;
+};
+
+struct AdadeltaOptions {
+  double rho = 0.9;
+  double eps = 1e-6;
+  double weight_decay = 0;
+};
+
+class Adadelta : public TensorOptimizer {
+ public:
+  Adadelta(std::vector<ParameterGroup> groups, AdadeltaOptions options)
+      : TensorOptimizer(std::move(groups)), options_(options) {}
+
+ protected:
+  void add_state(const at::Tensor& parameter, ParameterState& state) const override {
+    state.add("square_avg", state_zeros(parameter));
+    state.add("acc_delta", state_zeros(parameter));
+  }
+
+  void apply(TensorUpdate& update) override {
+    const at::Tensor gradient = decay(update, options_.weight_decay, false);
+    at::Tensor& squares = update.state["square_avg"];
+    at::Tensor& moves = update.state["acc_delta"];
+    squares.mul_(options_.rho).addcmul_(gradient, gradient, 1 - options_.rho);
+    const at::Tensor spread = squares.add(options_.eps).sqrt_();
+    const at::Tensor move = moves.add(options_.eps).sqrt_().div_(spread).mul_(gradient);
+    moves.mul_(options_.rho).addcmul_(move, move, 1 - options_.rho);
+    update.weight.add_(move, -update.rate);
+  }
+
+ private:
+  AdadeltaOptions options_;
+};
+
+using Groups = std::vector<ParameterGroup>;
+
+std::unique_ptr<Optimizer> make_adagrad(Groups groups, ArgumentReader& arguments) {
+  AdagradOptions options;
+  arguments.number("lr_decay", options.lr_decay, 0);
+  arguments.number("weight_decay", options.weight_decay, 0);
+  arguments.number("initial_accumulator_value", options.initial_accumulator_value, 0);
+  arguments.number("eps", options.eps, 0);
+  arguments.without_effect({"foreach", "fused"});
+  return std::make_unique<Adagrad>(std::move(groups), options);
+}
+
+std::unique_ptr<Optimizer> make_rmsprop(Groups groups, ArgumentReader& arguments) {
+  RmspropOptions options;
+  arguments.number("alpha", options.alpha, 0, 1);
+  arguments.number("eps", options.eps, 0);
+  arguments.number("weight_decay", options.weight_decay, 0);
+  arguments.number("momentum", options.momentum, 0);
+  arguments.flag("centered", options.centered);
+  arguments.without_effect({"foreach", "capturable"});
+  return std::make_unique<Rmsprop>(std::move(groups), options);
+}
+
+std::unique_ptr<Optimizer> make_adadelta(Groups groups, ArgumentReader& arguments) {
+  AdadeltaOptions options;
+  arguments.number("rho", options.rho, 0, 1);
+  arguments.number("eps", options.eps, 0);
+  arguments.number("weight_decay", options.weight_decay, 0);
+  arguments.without_effect({"foreach", "capturable"});
+  return std::make_unique<Adadelta>(std::move(groups), options);
+}
+
 MomentOptions read_moments(ArgumentReader& arguments) {
   MomentOptions options;
   arguments.betas("betas", options.beta1, options.beta2);
@@ -173,7 +281,6 @@ MomentOptions read_moments(ArgumentReader& arguments) {
 }  // namespace
 
 OptimizerTable adam_variants() {
-  using Groups = std::vector<ParameterGroup>;
   return {{"RAdam",
            [](Groups groups, ArgumentReader& arguments) {
              MomentOptions options = read_moments(arguments);
@@ -192,15 +299,9 @@ OptimizerTable adam_variants() {
            [](Groups groups, ArgumentReader& arguments) {
              return std::make_unique<Adamax>(std::move(groups), read_moments(arguments));
            }},
-          {"Adagrad", [](Groups groups, ArgumentReader& arguments) {
-             AdagradOptions options;
-             arguments.number("lr_decay", options.lr_decay, 0);
-             arguments.number("weight_decay", options.weight_decay, 0);
-             arguments.number("initial_accumulator_value", options.initial_accumulator_value, 0);
-             arguments.number("eps", options.eps, 0);
-             arguments.without_effect({"foreach", "fused"});
-             return std::make_unique<Adagrad>(std::move(groups), options);
-           }}};
+          {"Adagrad", make_adagrad},
+          {"RMSprop", make_rmsprop},
+          {"Adadelta", make_adadelta}};
 }
 
 }  // namespace sdtune

@@ -15,8 +15,9 @@ struct Net {
   at::Tensor matrix, vector;
 
   explicit Net(at::ScalarType type = at::kFloat) {
-    const at::Tensor values = at::arange(1, 25, at::kFloat).div(10);
-    matrix = values.view({6, 4}).to(type, false, true).requires_grad_(true);
+    // Large enough for states of 8 bits.
+    const at::Tensor values = at::arange(6144, at::kFloat).remainder(24).add(1).div(10);
+    matrix = values.view({96, 64}).to(type, false, true).requires_grad_(true);
     vector = values.slice(0, 0, 5).to(type, false, true).requires_grad_(true);
   }
 
@@ -50,12 +51,17 @@ struct Net {
 // lost in weights of 16 bits.
 bool finds_rate(const std::string& name) { return name.starts_with("DAdapt") || name == "Prodigy"; }
 
+std::vector<std::string> arguments_for(const std::string& name) {
+  if (finds_rate(name)) return {"d0=1e-2"};
+  if (name == "SGD8bit") return {"momentum=0.9"};  // without it there is no state to quantize
+  return {};
+}
+
 class EveryOptimizer : public testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Optimizer> make(std::vector<ParameterGroup> groups) const {
-    using Words = std::vector<std::string>;
     return make_optimizer(GetParam(), std::move(groups),
-                          OptimizerArguments(finds_rate(GetParam()) ? Words{"d0=1e-2"} : Words{}));
+                          OptimizerArguments(arguments_for(GetParam())));
   }
   double rate() const { return finds_rate(GetParam()) ? 1.0 : 1e-2; }
 };

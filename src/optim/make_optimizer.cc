@@ -45,8 +45,10 @@ std::string lower(std::string text) {
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type,
                                           std::vector<ParameterGroup> groups,
                                           const OptimizerArguments& arguments) {
+  // "torch.optim.RAdam" is the class that a package has under this name.
+  const std::string name = lower(type.substr(type.rfind('.') + 1));
   for (const OptimizerEntry& entry : all_optimizers()) {
-    if (lower(entry.name) != lower(type)) continue;
+    if (lower(entry.name) != name) continue;
     ArgumentReader reader(arguments);
     std::unique_ptr<Optimizer> optimizer = entry.make(std::move(groups), reader);
     bool rounds = true;

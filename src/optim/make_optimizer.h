@@ -10,7 +10,8 @@
 
 namespace sdtune {
 
-// Letters' case does not matter. Every optimizer also takes stochastic_rounding (for bf16 weights,
+// Letters' case does not matter, nor does a package before the name (torch.optim.RAdam). Every
+// optimizer also takes stochastic_rounding (for bf16 weights,
 // True). UsageError for an unknown name, an unknown setting or a value that is no good; all of that
 // shows with no groups at all, before a model is read.
 std::unique_ptr<Optimizer> make_optimizer(const std::string& type,

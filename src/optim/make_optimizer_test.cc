@@ -51,13 +51,14 @@ std::string failure_of(const std::string& type, const std::vector<std::string>& 
 
 TEST(MakeOptimizer, TakesNamesInAnyCaseAndSettings) {
   EXPECT_EQ(failure_of("adamw", {"betas=(0.9,0.99)", "eps=1e-6", "weight_decay=0"}), "");
+  EXPECT_EQ(failure_of("torch.optim.RMSprop", {"alpha=0.9"}), "");
   EXPECT_EQ(failure_of("ADAM", {"amsgrad=True", "stochastic_rounding=False"}), "");
 }
 
 TEST(MakeOptimizer, RefusesUnknownNamesWithTheNearest) {
   EXPECT_THAT(failure_of("AdmW", {}), HasSubstr("did you mean AdamW?"));
   EXPECT_THAT(failure_of("AdmW", {}), HasSubstr("--optimizer_type"));
-  EXPECT_THAT(failure_of("torch.optim.AdamW", {}), HasSubstr("there is no optimizer"));
+  EXPECT_THAT(failure_of("my.own.Rule", {}), HasSubstr("there is no optimizer"));
 }
 
 TEST(MakeOptimizer, RefusesSettingsThatTheRuleDoesNotHave) {

@@ -149,7 +149,7 @@ void Optimizer8bit::apply(TensorUpdate& update) {
   ParameterState& state = update.state;
   Update8bit now = options_.update;
   now.rate = update.rate;
-  now.time = static_cast<int64_t>(number_in(state["step"].add_(1)));
+  now.time = static_cast<int64_t>(count_step(state));
   warm_up(options_, now);
   std::vector<Quantized8bit> moments;
   for (const std::string& name : moment_names(now.rule)) {
@@ -166,7 +166,7 @@ OptimizerTable optimizers_8bit() {
   const Update8bit adam = {.rule = Rule8bit::kAdam};
   const Update8bit adamw = {.rule = Rule8bit::kAdam, .weight_decay = 0.01};
   const Update8bit lion = {.rule = Rule8bit::kLion, .beta2 = 0.99};
-  const Update8bit sgd = {.rule = Rule8bit::kMomentum, .beta1 = 0};
+  const Update8bit sgd = {.rule = Rule8bit::kMomentum};
   const Update8bit nesterov = {.rule = Rule8bit::kMomentum, .nesterov = true};
   const Update8bit ademamix = {.rule = Rule8bit::kAdEMAMix, .weight_decay = 0.01};
   return {entry_8bit("AdamW8bit", adamw, false),

@@ -20,7 +20,7 @@ struct OptimizerEntry {
 using OptimizerTable = std::vector<OptimizerEntry>;
 
 OptimizerTable adam_optimizers();           // Adam, AdamW
-OptimizerTable adam_variants();             // RAdam, NAdam, Adamax, Adagrad
+OptimizerTable adam_variants();             // RAdam, NAdam, Adamax, Adagrad, RMSprop, Adadelta
 OptimizerTable sgd_optimizers();            // SGD, SGDNesterov
 OptimizerTable lion_optimizers();           // Lion
 OptimizerTable adafactor_optimizers();      // AdaFactor

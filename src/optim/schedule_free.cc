@@ -116,7 +116,8 @@ void ScheduleFree::use_averaged_weights(bool averaged) {
       at::Tensor parameter = groups_[g].parameters[i].tensor.detach();
       trained_.emplace_back(parameter,
                             parameter.to(at::kCPU, parameter.scalar_type(), false, true));
-      parameter.copy_(parameter.to(at::kFloat).lerp(state_of(g, i)["z"], 1 - 1 / options_.beta1));
+      const at::Tensor z = state_of(g, i)["z"].to(parameter.device());
+      parameter.copy_(parameter.to(at::kFloat).lerp(z, 1 - 1 / options_.beta1));
     }
   }
 }

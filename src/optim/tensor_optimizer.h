@@ -66,7 +66,6 @@ class TensorOptimizer : public Optimizer {
   // The rule for fp32 parameters of one group on CUDA, where a kernel may take them all at once.
   virtual void apply_together(std::vector<TensorUpdate>& updates);
 
-  bool state_is_on_host() const { return state_is_on_host_; }
   ParameterState& state_of(size_t group, size_t index);
   // What apply() is given. For a narrow parameter update.weight is a copy, for store().
   TensorUpdate prepare(size_t group, size_t index, const UpdateMoment& moment);

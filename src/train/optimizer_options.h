@@ -33,8 +33,11 @@ struct OptimizerOptions {
     v("optimizer_type", optimizer_type,
       "The optimizer: AdamW (when not given), Adam, SGD, SGDNesterov, Lion, AdaFactor, Prodigy, "
       "DAdaptation, DAdaptAdam, DAdaptAdaGrad, DAdaptAdan, DAdaptAdanIP, DAdaptLion, DAdaptSGD, "
-      "AdamWScheduleFree, RAdamScheduleFree, SGDScheduleFree, CAME, Adan, RAdam, NAdam, Adamax or "
-      "Adagrad; letters' case does not matter.");
+      "AdamWScheduleFree, RAdamScheduleFree, SGDScheduleFree, CAME, Adan, RAdam, NAdam, Adamax, "
+      "Adagrad, RMSprop or Adadelta; with 8-bit states AdamW8bit, Adam8bit, Lion8bit, SGD8bit, "
+      "SGDNesterov8bit or AdEMAMix8bit; with states in host memory PagedAdamW, PagedAdamW32bit, "
+      "PagedAdamW8bit, PagedAdam8bit, PagedLion8bit or PagedAdEMAMix8bit. Letters' case does not "
+      "matter, nor does a package before the name.");
     v("use_8bit_adam", use_8bit_adam, "Short for --optimizer_type=AdamW8bit.");
     v("use_lion_optimizer", use_lion_optimizer, "Short for --optimizer_type=Lion.");
     v("learning_rate", learning_rate, "Peak learning rate.", Range{0, 1});

@@ -1,5 +1,6 @@
 // A run that went on from a state ends in the same bytes as one that went straight through: for
 // every optimizer, with weights of each type, with and without an average of the weights.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "base/files.h"
@@ -29,9 +30,11 @@ class Resume : public testing::TestWithParam<std::string> {
  protected:
   static void SetUpTestSuite() {
     configure_log({.level = LogLevel::kError});
+    at::set_num_threads(1);  // more would wait for each other on a busy machine
     shared_ = std::make_unique<TestFolder>();
     RandomModel sizes{small_unet_v1(), small_vae(), small_clip()};
     sizes.text.vocab_size = 49408;
+    sizes.vae.block_out_channels = {32, 32, 32, 32};  // an eighth of the side, as real ones
     write_random_model(*shared_ / "model", sizes);
     fs::create_directories(*shared_ / "pictures");
     for (int i = 0; i < 3; ++i) {
@@ -55,6 +58,7 @@ class Resume : public testing::TestWithParam<std::string> {
     options.precision.full_bf16 = weights.full_bf16;
     options.optimizer.optimizer_type = optimizer;
     options.optimizer.learning_rate = 1e-3;
+    if (optimizer == "SGD8bit") options.optimizer.optimizer_args = {"momentum=0.9"};
     options.ema.ema = ema;
     options.save.save_state = true;
     options.save.save_every_n_steps = kStopped;

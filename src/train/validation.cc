@@ -127,7 +127,7 @@ bool Validation::is_due(int64_t step, bool ends_epoch, int64_t epochs_done) cons
 
 ValidationResult Validation::measure(Trainee& trainee) const {
   const at::NoGradGuard no_grad;
-  trainee.optimizer->use_averaged_weights(true);
+  const AveragedWeights averaged(*trainee.optimizer);
   ValidationResult result;
   const auto seed = static_cast<uint64_t>(options_.validation_seed);
   for (const Batch& batch : batches_) {
@@ -147,7 +147,6 @@ ValidationResult Validation::measure(Trainee& trainee) const {
       }
     }
   }
-  trainee.optimizer->use_averaged_weights(false);
   return result;
 }
 

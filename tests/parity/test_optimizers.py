@@ -204,6 +204,25 @@ CASES = [
         ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
         PLAIN,
     ),
+    ("RMSprop", [], torch_rule, ("RMSprop", {}), PLAIN),
+    (
+        "RMSprop",
+        ["alpha=0.9", "eps=1e-6", "weight_decay=0.1", "momentum=0.5", "centered=True"],
+        torch_rule,
+        (
+            "RMSprop",
+            {"alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1, "momentum": 0.5, "centered": True},
+        ),
+        PLAIN,
+    ),
+    ("Adadelta", [], torch_rule, ("Adadelta", {}), ONE),
+    (
+        "Adadelta",
+        ["rho=0.8", "eps=1e-4", "weight_decay=0.1"],
+        torch_rule,
+        ("Adadelta", {"rho": 0.8, "eps": 1e-4, "weight_decay": 0.1}),
+        ONE,
+    ),
     ("Lion", [], lion, (), PLAIN),
     (
         "Lion",

@@ -1,0 +1,126 @@
+// sdtune-8bit: quantizes tensors and runs 8-bit optimizers, so that test_8bit.py can hold codes,
+// values and steps against bitsandbytes. A test's tool, not installed.
+//
+//   sdtune-8bit codes INPUTS.safetensors OUTPUT.safetensors
+//   sdtune-8bit steps INPUTS.safetensors OUTPUT.safetensors TYPE RATE [key=value ...]
+//
+// codes: INPUTS holds fp32 tensors `signed` and `unsigned`; OUTPUT `codes.<name>`, `absmax.<name>`
+// and what they stand for, `values.<name>`.
+// steps: INPUTS holds `weight` and `grad.<step>` from 0 on; OUTPUT after each step `<step>.weight`
+// and the state by its names, `<step>.exp_avg_codes` and so on, 8-bit moments also as the values
+// they stand for, `<step>.exp_avg`.
+#include <ATen/ATen.h>
+
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "formats/safetensors.h"
+#include "kernels/optimizer_8bit.h"
+#include "optim/make_optimizer.h"
+
+namespace sdtune {
+namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+Tensors read_all(const std::string& path) {
+  const auto file = open_safetensors(path);
+  Tensors tensors;
+  for (const TensorInfo& info : file->tensors()) {
+    if (info.dtype != DType::kF32) throw Error("not F32", info.name);
+    const at::Tensor tensor = at::empty(info.shape, at::kFloat);
+    file->read(info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
+    tensors[info.name] = tensor;
+  }
+  return tensors;
+}
+
+DType dtype_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kByte:
+      return DType::kU8;
+    case at::kDouble:
+      return DType::kF64;
+    default:
+      return DType::kF32;
+  }
+}
+
+void write_all(const std::string& path, const Tensors& tensors) {
+  std::vector<TensorToWrite> writes;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor values = tensor.detach().contiguous();
+    TensorToWrite& write = writes.emplace_back();
+    write.info.name = name;
+    write.info.dtype = dtype_of(values);
+    write.info.shape = values.sizes().vec();
+    write.produce = [values](const ByteSink& sink) {
+      sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+    };
+  }
+  write_safetensors(path, writes);
+}
+
+Tensors quantize(const Tensors& inputs) {
+  Tensors results;
+  for (const auto& [name, tensor] : inputs) {
+    const Quantized8bit state = quantize_8bit(tensor, name == "signed");
+    results["codes." + name] = state.codes;
+    results["absmax." + name] = state.absmax;
+    results["values." + name] = dequantize_8bit(state, name == "signed");
+  }
+  return results;
+}
+
+void record(Optimizer& optimizer, const std::string& prefix, Tensors& results) {
+  Tensors state;
+  optimizer.visit_state([&](const std::string& name, at::Tensor& tensor) {
+    state[name.substr(name.find('.') + 1)] = tensor.clone();
+  });
+  for (const auto& [name, tensor] : state) {
+    results[prefix + name] = tensor;
+    if (!name.ends_with("_codes")) continue;
+    const std::string moment = name.substr(0, name.size() - 6);
+    results[prefix + moment] =
+        dequantize_8bit({tensor, state.at(moment + "_absmax")}, moment != "exp_avg_sq");
+  }
+}
+
+Tensors take_steps(const Tensors& inputs, const std::vector<std::string>& words) {
+  at::Tensor weight = inputs.at("weight").clone().requires_grad_(true);
+  const auto optimizer =
+      make_optimizer(words.at(0), {{{{"net", weight}}, std::stod(words.at(1))}},
+                     OptimizerArguments(std::vector<std::string>(words.begin() + 2, words.end())));
+  Tensors results;
+  for (int64_t step = 0; inputs.contains(fmt::format("grad.{}", step)); ++step) {
+    weight.mutable_grad() = inputs.at(fmt::format("grad.{}", step));
+    optimizer->step({.step = step});
+    results[fmt::format("{}.weight", step)] = weight.detach().clone();
+    record(*optimizer, fmt::format("{}.", step), results);
+  }
+  return results;
+}
+
+void run(const std::vector<std::string>& words) {
+  if (words.size() < 3) throw UsageError("three arguments are needed: codes or steps, and files");
+  const Tensors inputs = read_all(words[1]);
+  const bool steps = words[0] == "steps";
+  write_all(words[2],
+            steps ? take_steps(inputs, {words.begin() + 3, words.end()}) : quantize(inputs));
+}
+
+}  // namespace
+}  // namespace sdtune
+
+int main(int argc, char** argv) {
+  try {
+    sdtune::run({argv + 1, argv + argc});
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << "sdtune-8bit: " << e.what() << "\n";
+    return 1;
+  }
+}
