@@ -43,6 +43,18 @@ def test_scalars_are_those_of_the_events_under_sd_scripts_tags(sdtune, small_mod
     assert found["loss/epoch"] == [(1, pytest.approx(means[0])), (2, pytest.approx(means[1]))]
 
 
+def test_a_rate_that_the_optimizer_finds_has_a_tag_of_its_own(sdtune, small_models, pictures, tmp_path):
+    logs = tmp_path / "logs"
+    result = sdtune(*train_args(small_models(), pictures, tmp_path, f"--logging_dir={logs}",
+                                "--optimizer_type=Prodigy", "--learning_rate=0.5", "--lr_scheduler=linear"))
+    assert result.returncode == 0, result.stderr
+    found = scalars(event_files(logs)[0])
+    assert [v for _, v in found["lr/unet"]] == pytest.approx([0.5, 0.375, 0.25, 0.125])
+    used = [e["lr"] for e in read_events(tmp_path) if e["event"] == "step"]
+    assert [v for _, v in found["lr/d*lr/unet"]] == pytest.approx(used, rel=1e-6)
+    assert 0 < used[0] < 0.01
+
+
 def test_names_of_folders_and_options_as_text(sdtune, small_models, pictures, tmp_path):
     settings = tmp_path / "tracker.toml"
     settings.write_text('[tensorboard]\nfilename_suffix = ".mine"\nflush_secs = 10\n')

@@ -27,6 +27,8 @@ CASES = [
      ["mine", "mine-000002", "mine-step00000012"], ["mine", "mine-000002", "mine-step00000012"]),
     ("--max_train_steps=7 --save_every_n_steps=2 --save_last_n=3 --save_last_n_state=1 --save_state",
      ["mine", "mine-step00000002", "mine-step00000004", "mine-step00000006"], ["mine", "mine-step00000006"]),
+    ("--max_train_steps=5 --save_every_n_steps=2 --save_last_n=1 --ema",
+     ["mine", "mine-ema", "mine-step00000004", "mine-step00000004-ema"], []),
 ]
 
 
