@@ -51,7 +51,8 @@ def test_seed_that_was_not_given_is_recorded(sdtune, small_models, pictures, tmp
 def test_events_and_loss_curve(sdtune, small_models, pictures, tmp_path):
     assert sdtune(*train_args(small_models(), pictures, tmp_path)).returncode == 0
     events = read_events(tmp_path)
-    assert [e["event"] for e in events] == ["start", "step", "step", "step", "step", "checkpoint", "end"]
+    assert [e["event"] for e in events] == ["start", "step", "step", "step", "step", "loss_bands",
+                                            "checkpoint", "end"]
     for event in events[1:5]:
         assert event["loss"] > 0 and event["grad_norm"] > 0 and event["lr"] == 1e-4
     assert (tmp_path / "mine-run" / "loss.png").read_bytes().startswith(b"\x89PNG")
