@@ -59,6 +59,10 @@ class Resume : public testing::TestWithParam<std::string> {
     options.optimizer.optimizer_type = optimizer;
     options.optimizer.learning_rate = 1e-3;
     if (optimizer == "SGD8bit") options.optimizer.optimizer_args = {"momentum=0.9"};
+    // Else its first steps change nothing.
+    if (optimizer == "RAdamScheduleFree") {
+      options.optimizer.optimizer_args = {"silent_sgd_phase=False"};
+    }
     options.ema.ema = ema;
     options.save.save_state = true;
     options.save.save_every_n_steps = kStopped;
