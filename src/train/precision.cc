@@ -1,23 +1,11 @@
 #include "train/precision.h"
 
-#include "base/error.h"
 #include "base/log.h"
 #include "base/system.h"
 
 namespace sdtune {
 
 namespace {
-
-void check(const PrecisionOptions& options) {
-  if (options.full_fp16 && options.mixed_precision != MixedPrecision::kFp16) {
-    throw UsageError("weights of fp16 are computed with in fp16", "--full_fp16",
-                     "add --mixed_precision=fp16");
-  }
-  if (options.full_bf16 && options.mixed_precision != MixedPrecision::kBf16) {
-    throw UsageError("weights of bf16 are computed with in bf16", "--full_bf16",
-                     "add --mixed_precision=bf16");
-  }
-}
 
 at::ScalarType compute_type(MixedPrecision mixed_precision, at::Device device) {
   switch (mixed_precision) {
@@ -40,7 +28,6 @@ at::ScalarType compute_type(MixedPrecision mixed_precision, at::Device device) {
 }  // namespace
 
 Precision choose_precision(const PrecisionOptions& options, at::Device device) {
-  check(options);
   Precision precision;
   precision.compute = compute_type(options.mixed_precision, device);
   if (options.full_fp16) precision.weights = at::kHalf;

@@ -16,8 +16,7 @@ struct Precision {
 };
 
 // On a CPU fp16 computes in fp32, and so does bf16 where the processor has no instructions for it;
-// one warning says so. Weights have the type asked for all the same. UsageError for --full_fp16 and
-// --full_bf16 without the --mixed_precision of their type.
+// one warning says so. Weights have the type asked for all the same.
 Precision choose_precision(const PrecisionOptions& options, at::Device device);
 
 }  // namespace sdtune

@@ -57,10 +57,9 @@ void validate_validation(const ValidationOptions& validation) {
   }
 }
 
-void validate_precision(const TrainOptions& options) {
+void validate_fused(const TrainOptions& options) {
   const PrecisionOptions& precision = options.precision;
   const double max_norm = options.optimizer.max_grad_norm;
-  if (!precision.fused_backward_pass) return;
   const char* where = "--fused_backward_pass";
   if (options.run.gradient_accumulation_steps > 1) {
     throw UsageError("updates in the backward pass leave no gradients to add to", where,
@@ -77,6 +76,19 @@ void validate_precision(const TrainOptions& options) {
                     max_norm),
         where, "add --clip_per_tensor to bound each gradient by itself, or --max_grad_norm=0");
   }
+}
+
+void validate_precision(const TrainOptions& options) {
+  const PrecisionOptions& precision = options.precision;
+  if (precision.full_fp16 && precision.mixed_precision != MixedPrecision::kFp16) {
+    throw UsageError("weights of fp16 are computed with in fp16", "--full_fp16",
+                     "add --mixed_precision=fp16");
+  }
+  if (precision.full_bf16 && precision.mixed_precision != MixedPrecision::kBf16) {
+    throw UsageError("weights of bf16 are computed with in bf16", "--full_bf16",
+                     "add --mixed_precision=bf16");
+  }
+  if (precision.fused_backward_pass) validate_fused(options);
 }
 
 void validate_run(const TrainOptions& options) {
