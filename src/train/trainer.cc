@@ -396,14 +396,16 @@ int Trainer::finish() {
            static_cast<double>(memory_.peak) / 1e9);
   close_record();
   if (has_model) return has_state ? 0 : 1;
-  if (has_state) {
-    log_error(
-        "the model could not be written, but its state is in {}: the same command with "
-        "--resume=auto writes the model",
-        state_folder(options_, {}).string());
-  } else {
-    log_error("neither the model nor its state could be written");
+  if (!has_state) {
+    throw Error(
+        "neither the model nor its state could be written", options_.run.output_dir.string(),
+        "the reasons stand above; make room, and run again with --resume=auto if there is an "
+        "earlier state");
   }
+  log_error(
+      "the model could not be written, but its state is in {}: the same command with "
+      "--resume=auto writes the model",
+      state_folder(options_, {}).string());
   return 1;
 }
 
