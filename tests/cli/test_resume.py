@@ -106,3 +106,19 @@ def test_resume_says_what_has_changed(sdtune, small_models, pictures, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "batch size: 1 then, 2 now" in result.stderr
     assert [e["step"] for e in read_events(output) if e["event"] == "step"] == [1, 2, 3, 4]
+
+
+OPTIMIZERS = """AdamW Adam SGD SGDNesterov Lion AdaFactor DAdaptation DAdaptAdamPreprint DAdaptAdam DAdaptAdaGrad DAdaptAdan
+    DAdaptAdanIP DAdaptLion DAdaptSGD Prodigy RAdamScheduleFree AdamWScheduleFree SGDScheduleFree CAME Adan RAdam NAdam
+    Adamax Adagrad RMSprop Adadelta AdamW8bit Adam8bit Lion8bit SGD8bit SGDNesterov8bit AdEMAMix8bit PagedAdamW
+    PagedAdamW32bit PagedAdamW8bit PagedAdam8bit PagedLion8bit PagedAdEMAMix8bit""".split()
+WEIGHTS = {"no": [], "bf16": ["--mixed_precision=bf16"], "full_bf16": ["--mixed_precision=bf16", "--full_bf16"]}
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("ema", [[], ["--ema"]], ids=["", "ema"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_with_a_kill(sdtune, small_models, pictures, tmp_path, optimizer, weights, ema):
+    straight_and_killed(sdtune, small_models(), pictures, tmp_path, 6, [3], "--save_every_n_steps=2",
+                        f"--optimizer_type={optimizer}", *WEIGHTS[weights], *ema)
