@@ -55,7 +55,9 @@ def differing(a, b):
 
 
 def load_pipeline(folder):
-    return diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    # Where accelerate is installed Diffusers would leave the weights in the mapped file, unaligned, and an output's
+    # last bits would depend on where they lie.
+    return diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
 
 
 def weights_of(pipeline):
