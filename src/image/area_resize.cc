@@ -6,18 +6,11 @@
 #include <cstring>
 #include <opencv2/imgproc.hpp>
 
+#include "base/vector_width.h"
 #include "image/opencv_resize.h"
 
 namespace sdtune {
 namespace {
-
-// The loops so marked are compiled for each vector width and chosen when the program is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
-#define SDTUNE_EACH_WIDTH \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define SDTUNE_EACH_WIDTH
-#endif
 
 constexpr int kBlockRows = 4;  // rows that share one walk over the weights
 
