@@ -127,13 +127,17 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
   for (const std::string& change : describe_changes(state, run_state())) {
     log_warning("the run goes on under other conditions and will not repeat exactly: {}", change);
   }
-  load_state_tensors(folder, trained_tensors());
-  if (trainee_.scaler && state.scaler)
-    trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  take_weights(folder, state);
   if (schedule_.plateau && state.plateau) schedule_.plateau->restore(*state.plateau);
   position_ = state.position;
   if (position_.batch >= batches_per_epoch_) position_ = {position_.step, position_.epoch + 1, 0};
   log_info("resumed from {} at step {}", folder.string(), position_.step);
+}
+
+void Trainer::take_weights(const std::filesystem::path& folder, const RunState& state) {
+  load_state_tensors(folder, trained_tensors());
+  if (trainee_.scaler && state.scaler)
+    trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
 }
 
 int64_t Trainer::epochs() const {
@@ -314,9 +318,7 @@ void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batch
 void Trainer::go_back() {
   const fs::path folder = *checkpoints_->last_state();
   const RunState state = read_state(folder);
-  load_state_tensors(folder, trained_tensors());
-  if (trainee_.scaler && state.scaler)
-    trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
+  take_weights(folder, state);
   log_warning("{} steps in a row were not finite: the weights of {} are taken",
               options_.control.max_nan_steps, folder.string());
   run_folder_->event("went_back", {{"step", position_.step}, {"state", folder.string()}});

@@ -42,6 +42,8 @@ class Trainer {
 
  private:
   void resume_from(const std::filesystem::path& folder);
+  // Weights, optimizer and loss scale of a state that was read.
+  void take_weights(const std::filesystem::path& folder, const RunState& state);
   void announce() const;
   int prepare_latents();
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
