@@ -1,5 +1,7 @@
 #include "optim/adaptive_rate.h"
 
+#include <cmath>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -71,6 +73,11 @@ void AdaptiveRate::step(const UpdateMoment& moment) {
 }
 
 std::optional<double> AdaptiveRate::adapted_rate(size_t) const { return d() * rate_; }
+
+double AdaptiveRate::bias_correction(double beta1, double beta2) const {
+  const double t = shared("k") + 1;
+  return std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
+}
 
 void AdaptiveRate::grow_to(double estimate) {
   set_shared("d", std::max(d(), std::min(estimate, d() * adaptive_.growth_rate)));

@@ -55,6 +55,8 @@ class AdaptiveRate : public TensorOptimizer {
   double shared(const char* name) const { return number_in(shared_[name]); }
   void set_shared(const char* name, double value) { shared_[name].fill_(value); }
   double d() const { return shared("d"); }
+  // Adam's, for the step under way: sqrt(1 - beta2^t) / (1 - beta1^t).
+  double bias_correction(double beta1, double beta2) const;
   // d grows to the estimate, as far as it may, and never shrinks.
   void grow_to(double estimate);
 

@@ -34,12 +34,8 @@ class DAdaptAdamBase : public AdaptiveRate {
   }
 
   bool begin() override {
-    double correction = 1;
-    if (options_.use_bias_correction) {
-      const double t = shared("k") + 1;
-      correction = std::sqrt(1 - std::pow(options_.beta2, t)) / (1 - std::pow(options_.beta1, t));
-    }
-    size_ = d() * rate_ * correction;
+    size_ = d() * rate_;
+    if (options_.use_bias_correction) size_ *= bias_correction(options_.beta1, options_.beta2);
     return true;
   }
 
