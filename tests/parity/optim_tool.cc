@@ -21,11 +21,10 @@
 #include "base/error.h"
 #include "formats/safetensors.h"
 #include "optim/make_optimizer.h"
+#include "read_tensors.h"
 
 namespace sdtune {
 namespace {
-
-using Tensors = std::map<std::string, at::Tensor>;
 
 struct Request {
   std::string type, inputs, output;
@@ -60,18 +59,6 @@ Request parse_request(const std::vector<std::string>& words) {
     }
   }
   return request;
-}
-
-Tensors read_all(const std::string& path) {
-  const auto file = open_safetensors(path);
-  Tensors tensors;
-  for (const TensorInfo& info : file->tensors()) {
-    if (info.dtype != DType::kF32) throw Error("not F32", info.name);
-    const at::Tensor tensor = at::empty(info.shape, at::kFloat);
-    file->read(info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
-    tensors[info.name] = tensor;
-  }
-  return tensors;
 }
 
 void write_all(const std::string& path, const Tensors& tensors) {

@@ -20,23 +20,10 @@
 #include "formats/safetensors.h"
 #include "kernels/optimizer_8bit.h"
 #include "optim/make_optimizer.h"
+#include "read_tensors.h"
 
 namespace sdtune {
 namespace {
-
-using Tensors = std::map<std::string, at::Tensor>;
-
-Tensors read_all(const std::string& path) {
-  const auto file = open_safetensors(path);
-  Tensors tensors;
-  for (const TensorInfo& info : file->tensors()) {
-    if (info.dtype != DType::kF32) throw Error("not F32", info.name);
-    const at::Tensor tensor = at::empty(info.shape, at::kFloat);
-    file->read(info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
-    tensors[info.name] = tensor;
-  }
-  return tensors;
-}
 
 DType dtype_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
