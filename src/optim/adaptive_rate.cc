@@ -31,6 +31,9 @@ AdaptiveRate::AdaptiveRate(std::vector<ParameterGroup> groups, AdaptiveRateOptio
   shared_.add("d", state_number(options.d0));
   shared_.add("k", state_number(0));
   for (const char* name : sums) shared_.add(name, state_number(0));
+}
+
+void AdaptiveRate::remark_on_rates() const {
   for (const ParameterGroup& group : groups_) {
     if (group.learning_rate > 0 && group.learning_rate <= 0.1) {
       log_warning(

@@ -279,8 +279,7 @@ StepResult Trainer::step(std::span<const LoadedBatch> batches) {
     throw Error(
         fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
         trainee_.device.str(),
-        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset, memory_.loaded),
-                                    "; ")));
+        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset), "; ")));
   }
   if (trainee_.ema && result.updated) trainee_.ema->update(position_.step);
   return result;
