@@ -58,6 +58,9 @@ class AdaptiveRate : public TensorOptimizer {
   double d() const { return shared("d"); }
   // Adam's, for the step under way: sqrt(1 - beta2^t) / (1 - beta1^t).
   double bias_correction(double beta1, double beta2) const;
+  // adapt() of D-Adaptation on Adam and on Lion: the estimate is a moving average of the products
+  // of gradient and s, kept as "numerator_weighted", over the 1-norm of s.
+  bool follow_products(double decay, DeviceSum& products, DeviceSum& length);
   // d grows to the estimate, as far as it may, and never shrinks.
   void grow_to(double estimate);
 
