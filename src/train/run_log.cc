@@ -132,6 +132,18 @@ void RunLog::end_of_epoch(int64_t epoch) {
   write_scalars(epoch, {&loss, 1});
 }
 
+void RunLog::validation(int64_t step, const ValidationResult& result, double seconds) {
+  const double loss = result.bands.mean();
+  folder_.event("validation", {{"step", step},
+                               {"loss", loss},
+                               {"bands", result.bands.to_json()},
+                               {"pictures", result.pictures},
+                               {"seconds", seconds}});
+  const Scalar scalar{"loss/validation/step_average", loss};
+  write_scalars(step, {&scalar, 1});
+  log_info("validation at step {}: loss {:.4g}", step, loss);
+}
+
 void RunLog::write_scalars(int64_t step, std::span<const Scalar> values) {
   if (!tensorboard_) return;
   try {

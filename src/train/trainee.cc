@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "optim/make_optimizer.h"
+#include "train/device_memory.h"
 #include "train/latent_encoder.h"
 #include "train/parameter_groups.h"
 
@@ -21,10 +22,14 @@ void place(Model& model, at::Device device, bool trained) {
 
 std::unique_ptr<Optimizer> optimizer_for(const TrainOptions& options, UNet2DConditionModel& unet,
                                          ClipTextModel& text_encoder) {
-  return make_optimizer(options.optimizer.type(),
-                        parameter_groups(options.optimizer, unet,
-                                         options.run.train_text_encoder ? &text_encoder : nullptr),
-                        OptimizerArguments(options.optimizer.optimizer_args));
+  auto optimizer =
+      make_optimizer(options.optimizer.type(),
+                     parameter_groups(options.optimizer, unet,
+                                      options.run.train_text_encoder ? &text_encoder : nullptr),
+                     OptimizerArguments(options.optimizer.optimizer_args));
+  optimizer->remark_on_rates();
+  if (options.precision.offload_optimizer) optimizer->keep_state_on_host();
+  return optimizer;
 }
 
 std::vector<NamedParameter> all_parameters(const Optimizer& optimizer) {
@@ -61,8 +66,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   unet.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
+  const uint64_t loaded = bytes_in_use(device);
   std::unique_ptr<Optimizer> optimizer = optimizer_for(options, unet, text_encoder);
-  if (options.precision.offload_optimizer) optimizer->keep_state_on_host();
   std::unique_ptr<FusedBackward> fused;
   if (options.precision.fused_backward_pass) {
     fused = std::make_unique<FusedBackward>(*optimizer, options.optimizer.max_grad_norm);
@@ -89,7 +94,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           static_cast<int>(options.dataset.captions.max_token_length),
           options.dataset.captions.weighted_captions,
           TextStates(),
-          reading.count()};
+          reading.count(),
+          loaded};
 }
 
 at::Tensor encode_latents(const Trainee& trainee, const at::Tensor& pictures,

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,7 +42,8 @@ struct Trainee {
   int max_token_length;
   bool weighted_captions;
   TextStates text_states;
-  double reading_s;  // that reading the weights took
+  double reading_s;       // that reading the weights took
+  uint64_t loaded_bytes;  // bytes_in_use() as the models had been read, and nothing else was made
 };
 
 // Opens and reads the model. Errors as open_model().

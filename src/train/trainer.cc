@@ -279,8 +279,7 @@ StepResult Trainer::step(std::span<const LoadedBatch> batches) {
     throw Error(
         fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
         trainee_.device.str(),
-        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset, memory_.loaded),
-                                    "; ")));
+        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset), "; ")));
   }
   if (trainee_.ema && result.updated) trainee_.ema->update(position_.step);
   return result;
@@ -344,12 +343,7 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  run_folder_->event("validation", {{"step", position_.step},
-                                    {"loss", result.bands.mean()},
-                                    {"bands", result.bands.to_json()},
-                                    {"pictures", result.pictures},
-                                    {"seconds", seconds.count()}});
-  log_info("validation at step {}: loss {:.4g}", position_.step, result.bands.mean());
+  log_->validation(position_.step, result, seconds.count());
 }
 
 // Models first, then states: a state on disk says that everything due before it is there too.
