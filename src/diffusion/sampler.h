@@ -74,11 +74,22 @@ class Sampler {
   size_t first_evaluation(double strength) const;
 
  protected:
-  explicit Sampler(SamplerPath path) : path_(std::move(path)) {}
-  const SamplerPath& path() const { return path_; }
+  Sampler(SamplerPath path, const SamplerOptions& options);
+
+  size_t evaluations() const { return path_.timesteps.size(); }
+  const NoiseLevel& level(size_t i) const { return path_.levels[i]; }
+
+  // The picture (kept within -1 and 1 where that is asked for) and the noise that an output stands
+  // for when latents at `level` were given to the U-Net.
+  at::Tensor predicted_picture(const at::Tensor& output, const at::Tensor& latents,
+                               const NoiseLevel& level) const;
+  at::Tensor predicted_noise(const at::Tensor& output, const at::Tensor& latents,
+                             const NoiseLevel& level) const;
 
  private:
   SamplerPath path_;
+  bool predicts_v_;
+  bool clip_sample_;
 };
 
 // By one of sampler_names(). The schedule's alphas_cumprod are on the CPU; where the last is 0
