@@ -10,8 +10,10 @@ namespace sdtune {
 
 namespace {
 
-// From sigma to `end`, with the second evaluation at `middle`, where noise times `up` is added
-// last.
+enum class Method { kHeun, kDpm2, kDpm2Ancestral };
+
+// A step from sigma to `end`, with its second evaluation at `middle`, and noise times `up` added
+// last. With a middle of 0 there is no second evaluation.
 struct TwoStages {
   double sigma = 0;
   double middle = 0;
@@ -19,27 +21,35 @@ struct TwoStages {
   double up = 0;
 };
 
+TwoStages stages_of(Method method, double sigma, double next) {
+  if (method == Method::kHeun) return {sigma, next, next, 0};
+  const AncestralStep to =
+      method == Method::kDpm2 ? AncestralStep{next, 0} : ancestral_step(sigma, next);
+  // Half way in log sigma.
+  return {sigma, std::sqrt(sigma * to.down), to.down, to.up};
+}
+
 struct TwoStagePlan {
   SamplerPath path;
   std::vector<TwoStages> steps;
 };
 
-// The plan of steps whose stages are stages(sigma, next).
-template <class Stages>
-TwoStagePlan make_plan(const SigmaTable& table, const SigmaSteps& steps, const Stages& stages) {
+TwoStagePlan make_plan(Method method, const SigmaTable& table, const SigmaSteps& steps) {
   TwoStagePlan plan;
   SamplerPath& path = plan.path;
+  const auto evaluate = [&](double timestep, double sigma) {
+    path.timesteps.push_back(timestep);
+    path.levels.push_back({1, sigma});
+  };
   path.initial_scale = steps.sigmas[0];
   for (size_t i = 0; i < steps.timesteps.size(); ++i) {
-    plan.steps.push_back(stages(steps.sigmas[i], steps.sigmas[i + 1]));
+    const TwoStages stages = stages_of(method, steps.sigmas[i], steps.sigmas[i + 1]);
+    plan.steps.push_back(stages);
     path.first.push_back(path.timesteps.size());
-    path.timesteps.push_back(steps.timesteps[i]);
-    path.levels.push_back({1, steps.sigmas[i]});
-    const double middle = plan.steps.back().middle;
-    if (middle == 0) break;
-    path.timesteps.push_back(middle == steps.sigmas[i + 1] ? steps.timesteps[i + 1]
-                                                           : table.timestep_at(middle));
-    path.levels.push_back({1, middle});
+    evaluate(steps.timesteps[i], stages.sigma);
+    if (stages.middle == 0) break;
+    evaluate(method == Method::kHeun ? steps.timesteps[i + 1] : table.timestep_at(stages.middle),
+             stages.middle);
   }
   return plan;
 }
@@ -48,8 +58,8 @@ TwoStagePlan make_plan(const SigmaTable& table, const SigmaSteps& steps, const S
 // et al. 2022, as k-diffusion writes it) the second.
 class TwoStageSampler final : public Sampler {
  public:
-  TwoStageSampler(TwoStagePlan plan, const SamplerOptions& options, bool mean)
-      : Sampler(std::move(plan.path), options), steps_(std::move(plan.steps)), mean_(mean) {}
+  TwoStageSampler(Method method, TwoStagePlan plan, const SamplerOptions& options)
+      : Sampler(std::move(plan.path), options), method_(method), steps_(std::move(plan.steps)) {}
 
   at::Tensor step(const at::Tensor& output, size_t i, const at::Tensor& latents,
                   const DrawNoise& draw) override {
@@ -61,46 +71,36 @@ class TwoStageSampler final : public Sampler {
       first_slope_ = slope;
       return latents + slope * (stages.middle - stages.sigma);
     }
-    const at::Tensor direction = mean_ ? (first_slope_ + slope) / 2 : slope;
+    const at::Tensor direction = method_ == Method::kHeun ? (first_slope_ + slope) / 2 : slope;
     const at::Tensor result = start_ + direction * (stages.end - stages.sigma);
     return stages.up > 0 ? result + stages.up * draw() : result;
   }
 
  private:
+  Method method_;
   std::vector<TwoStages> steps_;
-  bool mean_;
   at::Tensor start_, first_slope_;
 };
 
-// Half way in log sigma.
-double between(double sigma, double end) { return std::sqrt(sigma * end); }
+SamplerPointer make(Method method, const NoiseSchedule& schedule, const SamplerOptions& options) {
+  const SigmaTable table(schedule);
+  const bool whole = method != Method::kHeun;
+  TwoStagePlan plan = make_plan(method, table, even_sigma_steps(table, options, whole));
+  return std::make_unique<TwoStageSampler>(method, std::move(plan), options);
+}
 
 }  // namespace
 
 SamplerPointer make_heun(const NoiseSchedule& schedule, const SamplerOptions& options) {
-  const SigmaTable table(schedule);
-  const auto stages = [](double sigma, double next) { return TwoStages{sigma, next, next, 0}; };
-  return std::make_unique<TwoStageSampler>(
-      make_plan(table, even_sigma_steps(table, options), stages), options, true);
+  return make(Method::kHeun, schedule, options);
 }
 
 SamplerPointer make_dpm_2(const NoiseSchedule& schedule, const SamplerOptions& options) {
-  const SigmaTable table(schedule);
-  const auto stages = [](double sigma, double next) {
-    return TwoStages{sigma, between(sigma, next), next, 0};
-  };
-  return std::make_unique<TwoStageSampler>(
-      make_plan(table, even_sigma_steps(table, options, true), stages), options, false);
+  return make(Method::kDpm2, schedule, options);
 }
 
 SamplerPointer make_dpm_2_ancestral(const NoiseSchedule& schedule, const SamplerOptions& options) {
-  const SigmaTable table(schedule);
-  const auto stages = [](double sigma, double next) {
-    const AncestralStep to = ancestral_step(sigma, next);
-    return TwoStages{sigma, between(sigma, to.down), to.down, to.up};
-  };
-  return std::make_unique<TwoStageSampler>(
-      make_plan(table, even_sigma_steps(table, options, true), stages), options, false);
+  return make(Method::kDpm2Ancestral, schedule, options);
 }
 
 }  // namespace sdtune
