@@ -5,6 +5,7 @@ on both sides, or a small random U-Net. Noise is the same on both sides, that of
 """
 
 import dataclasses
+import math
 import os
 import subprocess
 
@@ -60,8 +61,8 @@ class Case:
         return " ".join(str(int(x) if isinstance(x, bool) else x) for x in dataclasses.astuple(self))
 
     def __str__(self):
-        marks = [f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self)[1:]]
-        given = [mark for mark, f in zip(marks, dataclasses.fields(self)[1:]) if getattr(self, f.name) != f.default]
+        fields = dataclasses.fields(self)[1:]
+        given = [f"{f.name}={getattr(self, f.name)}" for f in fields if getattr(self, f.name) != f.default]
         return "-".join([self.name, *given])
 
 
@@ -86,9 +87,7 @@ SECOND_CASES = [Case("k_" + name) for name in SECOND_NAMES]
 
 def toy_model(x, timestep):
     neighbour = torch.roll(x, (1, 1), (1, 3))
-    return x - 0.2 * float(torch.cos(torch.as_tensor(float(timestep), dtype=torch.float64) / 200)) * torch.tanh(
-        2 * neighbour
-    )
+    return x - 0.2 * math.cos(float(timestep) / 200) * torch.tanh(2 * neighbour)
 
 
 def zero_terminal_alphas(dtype=torch.float32, last=2**-24):
