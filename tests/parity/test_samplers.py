@@ -190,7 +190,8 @@ def test_as_diffusers(case, ours, inputs, unet, monkeypatch):
     with torch.no_grad():
         latents, timesteps = reference(case, inputs, unet)
     line = CASES.index(case)
-    assert torch.allclose(ours[f"timesteps.{line}"], timesteps, atol=1e-3, rtol=0)
+    # Diffusers finds the timestep of a sigma with logarithms in fp32.
+    assert torch.allclose(ours[f"timesteps.{line}"], timesteps, atol=1e-2, rtol=0)
     scale = max(1, float(latents.abs().max()))
     assert float((ours[f"latents.{line}"] - latents).abs().max()) <= 1e-4 * scale
 
