@@ -20,6 +20,7 @@ struct MemorySettings {
   bool checkpointing = false;
   bool fused_backward = false;
   bool ema = false;
+  bool frozen_unet = false;  // beneath a hypernetwork
 };
 
 // In bytes. `loaded` is what the process holds as the models have been read: the program, the
