@@ -50,8 +50,8 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // One for each evaluation of the U-Net; heun, dpm_2 and pndm have more of them than steps. They
-  // fall, and need not be whole numbers.
+  // One for each evaluation of the U-Net; heun, dpm_2 and pndm have more of them than steps. Not
+  // all are whole numbers.
   const std::vector<double>& timesteps() const { return path_.timesteps; }
 
   // What the first latents, a standard normal draw, are multiplied with (init_noise_sigma).
@@ -60,7 +60,7 @@ class Sampler {
   // What the U-Net is given at evaluation i: latents of variance 1. [B, 4, h, w] fp32.
   at::Tensor scale_input(const at::Tensor& latents, size_t i) const;
 
-  // The latents after evaluation i, fp32, from those before it and the U-Net's output for them
+  // The latents after evaluation i from those before it (both fp32) and the U-Net's output for them
   // (any float type). Ancestral samplers and lcm call `draw` once where a step adds noise.
   virtual at::Tensor step(const at::Tensor& output, size_t i, const at::Tensor& latents,
                           const DrawNoise& draw) = 0;
@@ -74,11 +74,22 @@ class Sampler {
   size_t first_evaluation(double strength) const;
 
  protected:
-  explicit Sampler(SamplerPath path) : path_(std::move(path)) {}
-  const SamplerPath& path() const { return path_; }
+  Sampler(SamplerPath path, const SamplerOptions& options);
+
+  size_t evaluations() const { return path_.timesteps.size(); }
+  const NoiseLevel& level(size_t i) const { return path_.levels[i]; }
+
+  // The picture (kept within -1 and 1 where that is asked for) and the noise that an output stands
+  // for when latents at `level` were given to the U-Net.
+  at::Tensor predicted_picture(const at::Tensor& output, const at::Tensor& latents,
+                               const NoiseLevel& level) const;
+  at::Tensor predicted_noise(const at::Tensor& output, const at::Tensor& latents,
+                             const NoiseLevel& level) const;
 
  private:
   SamplerPath path_;
+  bool predicts_v_;
+  bool clip_sample_;
 };
 
 // By one of sampler_names(). The schedule's alphas_cumprod are on the CPU; where the last is 0
