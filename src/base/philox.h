@@ -16,21 +16,24 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
 
 // What a draw is for. Numbers are part of the promise that a run can be repeated: append only.
 enum class Draw : uint32_t {
-  kEpochOrder = 1,            // (epoch): order of batches and of images in their buckets
-  kCaption = 2,               // (epoch, image, repeat)
-  kAugment = 3,               // (epoch, image, repeat): flips, crops
-  kPosterior = 4,             // (epoch, image, repeat): the VAE's sample
-  kNoise = 5,                 // (optimizer step, sample in the global batch)
-  kTimestep = 6,              // (optimizer step, sample in the global batch)
-  kWeights = 7,               // (index of the tensor): random models
-  kRounding = 8,              // (optimizer step, tensor): stochastic rounding
-  kDemo = 9,                  // (index of the picture)
-  kCachedPosterior = 10,      // seeded by the picture's hash; (width, height, mirrored)
-  kNoiseOffset = 11,          // (optimizer step, sample in the global batch): strength, then values
-  kCoarseNoise = 12,          // (optimizer step, sample in the global batch): sizes and values
-  kInputPerturbation = 13,    // (optimizer step, sample in the global batch): strength, then values
-  kValidationSplit = 14,      // (picture)
-  kHypernetworkDropout = 15,  // (optimizer step, place in the U-Net, layer): a key
+  kEpochOrder = 1,          // (epoch): order of batches and of images in their buckets
+  kCaption = 2,             // (epoch, image, repeat)
+  kAugment = 3,             // (epoch, image, repeat): flips, crops
+  kPosterior = 4,           // (epoch, image, repeat): the VAE's sample
+  kNoise = 5,               // (optimizer step, sample in the global batch)
+  kTimestep = 6,            // (optimizer step, sample in the global batch)
+  kWeights = 7,             // (index of the tensor): random models
+  kRounding = 8,            // (optimizer step, tensor): stochastic rounding
+  kDemo = 9,                // (index of the picture)
+  kCachedPosterior = 10,    // seeded by the picture's hash; (width, height, mirrored)
+  kNoiseOffset = 11,        // (optimizer step, sample in the global batch): strength, then values
+  kCoarseNoise = 12,        // (optimizer step, sample in the global batch): sizes and values
+  kInputPerturbation = 13,  // (optimizer step, sample in the global batch): strength, then values
+  kValidationSplit = 14,    // (picture)
+  kDropout = 15,            // (optimizer step, place in the U-Net, layer): a hypernetwork's
+  kPrompt = 16,             // (round, prompt, repeat): choices in prompts; (round): their order
+  kPictureSeed = 17,        // (number of the picture): seeds that were not given
+  kPictureNoise = 18,       // seeded by the picture's; what is added to its first noise
 };
 
 class Random {

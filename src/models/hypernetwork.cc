@@ -84,8 +84,7 @@ at::Tensor dropped_out(const at::Tensor& x, double share, uint64_t key, int64_t 
 }
 
 uint64_t dropout_key(const HypernetworkDraws& draws, uint64_t place, uint64_t layer) {
-  Random random(draws.seed, Draw::kHypernetworkDropout, static_cast<uint64_t>(draws.step), place,
-                layer);
+  Random random(draws.seed, Draw::kDropout, static_cast<uint64_t>(draws.step), place, layer);
   const uint64_t high = random.next();
   return high << 32 | random.next();
 }
