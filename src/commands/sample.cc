@@ -14,6 +14,7 @@
 #include "image/contact_sheet.h"
 #include "image/encode.h"
 #include "image/png_text.h"
+#include "models/hypernetwork_file.h"
 #include "models/stable_diffusion.h"
 #include "options/command_line.h"
 #include "train/latent_encoder.h"
@@ -30,6 +31,7 @@ struct LoadedModels {
   ClipTextModel text_encoder;
   ClipTokenizer tokenizer;
   at::Device device;
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to the U-Net, or null
 };
 
 template <class Model>
@@ -45,17 +47,27 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
                                                           : MixedPrecision::kNo,
                         .no_half_vae = options.no_half_vae},
                        device);
-  const auto source = open_model({options.ckpt, options.v2, options.v_parameterization,
-                                  options.vae.value_or(fs::path())});
+  const auto source = open_model(
+      {options.ckpt, options.v2, options.v_parameterization, options.vae.value_or(fs::path())});
   log_info("reading {}", source->path.string());
   LoadedModels models{source,
                       load_unet(*source, precision.compute),
                       load_frozen_vae(*source, precision.vae, device),
                       load_text_encoder(*source, precision.compute),
                       ClipTokenizer(),
-                      device};
+                      device,
+                      nullptr};
   place(models.unet, device, precision.compute);
   place(models.text_encoder, device, precision.compute);
+  if (options.hypernetwork_weights) {
+    models.hypernetwork =
+        std::make_unique<Hypernetwork>(load_hypernetwork(*options.hypernetwork_weights));
+    models.hypernetwork->multiplier = options.hypernetwork_mul;
+    visit_parameters(*models.hypernetwork, [&](const std::string&, at::Tensor& p) {
+      p = p.to(device, precision.compute);
+    });
+    attach(models.unet, *models.hypernetwork);
+  }
   return models;
 }
 
@@ -185,15 +197,16 @@ class PictureWriter {
     return true;
   }
 
-  void write_one(const PlannedPicture& picture, const Image& image, const std::string& stage) const {
+  void write_one(const PlannedPicture& picture, const Image& image,
+                 const std::string& stage) const {
     std::string name;
     if (!picture.file_name.empty()) {
       name = (stage == "0" ? "0_" : "") + picture.file_name;
     } else if (options_.sequential_file_name) {
       name = fmt::format("im_{}{:06}", stage, written_);
     } else {
-      name = fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_,
-                         picture.request.seed);
+      name =
+          fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_, picture.request.seed);
     }
     AtomicFile file(options_.outdir / (name + ".png"));
     file.write(with_png_text(encode_png(image), png_text_of(picture)));
@@ -216,8 +229,8 @@ int run_sample(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   validate(options);
   install_stop_signals();
-  const uint64_t seed = options.input.seed ? static_cast<uint64_t>(*options.input.seed)
-                                           : random_seed() >> 1;
+  const uint64_t seed =
+      options.input.seed ? static_cast<uint64_t>(*options.input.seed) : random_seed() >> 1;
   SamplePlan plan(options, seed);
   make_writable_folder(options.outdir);
   const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));

@@ -123,3 +123,22 @@ def test_what_passes_hypernetworks_by_is_refused(sdtune, small_models, pictures,
     result = sdtune(*hypernetwork_args(small_models(), pictures, tmp_path, "--diffusers_xformers"))
     assert result.returncode == 2
     assert "passes hypernetworks by" in result.stderr and "--diffusers_xformers" in result.stderr
+
+
+def draw(sdtune, model, output, *more):
+    result = sdtune("sample", f"--ckpt={model}", "--prompt=a picture", f"--outdir={output}", "--W=64", "--H=64",
+                    "--steps=2", "--seed=1", "--sequential_file_name", "--device=cpu", *more)
+    assert result.returncode == 0, result.stderr
+    return next(output.glob("*.png")).read_bytes()
+
+
+def test_pictures_are_drawn_with_it(sdtune, small_models, pictures, tmp_path):
+    model = small_models()
+    args = hypernetwork_args(model, pictures, tmp_path / "run", "--max_train_steps=3", "--learning_rate=0.05")
+    assert sdtune(*args).returncode == 0
+    weights = f"--hypernetwork_weights={tmp_path / 'run' / 'mine.pt'}"
+    plain = draw(sdtune, model, tmp_path / "plain")
+    assert draw(sdtune, model, tmp_path / "off", weights, "--hypernetwork_mul=0") == plain
+    assert draw(sdtune, model, tmp_path / "on", weights, MODULE) != plain
+    result = sdtune("sample", f"--ckpt={model}", "--prompt=x", f"--outdir={tmp_path}", "--hypernetwork_mul=0.5")
+    assert result.returncode == 2 and "--hypernetwork_weights" in result.stderr
