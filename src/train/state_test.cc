@@ -101,10 +101,12 @@ TEST_F(StateTest, TensorsOfAnotherModelAreRefused) {
   save("a-state", 5);
   at::Tensor other = at::zeros({2, 4});
   AdamW optimizer({}, {});
-  EXPECT_THROW(load_state_tensors(folder_ / "a-state", {{{"w", other}}, {}, {}, &optimizer}),
-               Error);
-  EXPECT_THROW(load_state_tensors(folder_ / "a-state", {{{"v", weight_}}, {}, {}, &optimizer}),
-               Error);
+  EXPECT_THROW(
+      load_state_tensors(folder_ / "a-state", {.unet = {{"w", other}}, .optimizer = &optimizer}),
+      Error);
+  EXPECT_THROW(
+      load_state_tensors(folder_ / "a-state", {.unet = {{"v", weight_}}, .optimizer = &optimizer}),
+      Error);
 }
 
 TEST(DescribeChanges, NamesWhatDiffers) {

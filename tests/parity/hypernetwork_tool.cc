@@ -1,14 +1,15 @@
 // sdtune-hypernetwork: runs hypernetworks read from files, so that test_hypernetworks.py can hold
 // them against PyTorch. A test's tool, not installed.
 //
-//   sdtune-hypernetwork modules FILE INPUTS OUTPUT COPY
+//   sdtune-hypernetwork modules FILE INPUTS OUTPUT COPY [FILE INPUTS …]
 //     INPUTS holds `x.<width>` and `multiplier`; OUTPUT gets `<width>.0` and `<width>.1`, what keys
 //     and values are made from; COPY is the hypernetwork written again, in the form its name says.
-//   sdtune-hypernetwork unet FOLDER FILE INPUTS OUTPUT [--checkpointing]
+//   sdtune-hypernetwork unet FOLDER FILE INPUTS OUTPUT [--v2] [--checkpointing]
 //     INPUTS holds the U-Net's arguments and `cotangent`; the loss is sum(output * cotangent).
 //     OUTPUT gets `output` and `grad.<parameter>` of the hypernetwork.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <string>
@@ -45,9 +46,9 @@ void write_tensors(const std::string& path, const Tensors& tensors) {
   write_safetensors(path, writes);
 }
 
-void run_modules(const std::vector<std::string>& args) {
-  Hypernetwork hypernetwork = load_hypernetwork(args.at(1));
-  const Tensors inputs = read_tensors(args.at(2));
+void run_modules(const std::string* args) {
+  Hypernetwork hypernetwork = load_hypernetwork(args[0]);
+  const Tensors inputs = read_tensors(args[1]);
   const HypernetworkCall call{.multiplier = inputs.at("multiplier").item<double>()};
   Tensors results;
   for (const auto& [width, pair] : hypernetwork.pairs) {
@@ -55,15 +56,16 @@ void run_modules(const std::vector<std::string>& args) {
     results[name + ".0"] = pair.keys.forward(inputs.at("x." + name), call);
     results[name + ".1"] = pair.values.forward(inputs.at("x." + name), call);
   }
-  write_tensors(args.at(3), results);
-  save_hypernetwork(hypernetwork, {.path = args.at(4), .step = 3, .name = "copy"});
+  write_tensors(args[2], results);
+  save_hypernetwork(hypernetwork, {.path = args[3], .step = 3, .name = "copy"});
 }
 
 void run_unet(const std::vector<std::string>& args) {
-  UNet2DConditionModel unet = load_unet(*open_model({.path = args.at(1)}));
+  const auto asked = [&](const char* flag) { return std::ranges::find(args, flag) != args.end(); };
+  UNet2DConditionModel unet = load_unet(*open_model({.path = args.at(1), .v2 = asked("--v2")}));
   Hypernetwork hypernetwork = load_hypernetwork(args.at(2));
   visit_parameters(hypernetwork, [](const std::string&, at::Tensor& p) { p.requires_grad_(true); });
-  unet.gradient_checkpointing = args.back() == "--checkpointing";
+  unet.gradient_checkpointing = asked("--checkpointing");
   attach(unet, hypernetwork);
   const Tensors inputs = read_tensors(args.at(3));
   const at::Tensor output =
@@ -77,7 +79,10 @@ void run_unet(const std::vector<std::string>& args) {
 }
 
 void run(const std::vector<std::string>& args) {
-  if (args.size() == 5 && args[0] == "modules") return run_modules(args);
+  if (args.size() >= 5 && args.size() % 4 == 1 && args[0] == "modules") {
+    for (size_t i = 1; i < args.size(); i += 4) run_modules(&args[i]);
+    return;
+  }
   if (args.size() >= 5 && args[0] == "unet") return run_unet(args);
   throw UsageError("see hypernetwork_tool.cc for what is to be given");
 }

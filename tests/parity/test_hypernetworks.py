@@ -122,21 +122,28 @@ def assert_near(ours, theirs):
         assert (ours[name].double() - expected).norm() <= 1e-5 * expected.norm(), name
 
 
-def exchange(tmp_path, pairs, file, copy_name="copy.pt"):
-    """Python writes, sdtune reads, runs and writes; returns that file's path."""
-    torch.save(file, tmp_path / "theirs.pt")
+def exchange(tmp_path, cases, form="pt"):
+    """Python writes, sdtune reads, runs and writes. Cases are (pairs, file); returns the paths that sdtune wrote."""
     generator = torch.Generator().manual_seed(1)
-    inputs = {f"x.{w}": torch.randn(2, 5, w, generator=generator) for w in pairs}
-    inputs["multiplier"] = torch.tensor(0.75)
-    safetensors.torch.save_file(inputs, tmp_path / "inputs.safetensors")
-    run_tool("modules", tmp_path / "theirs.pt", tmp_path / "inputs.safetensors", tmp_path / "out", tmp_path / copy_name)
-    expected = outputs(pairs, inputs)
-    assert_near(safetensors.torch.load_file(tmp_path / "out"), expected)
-    if copy_name.endswith(".pt"):
-        ours = torch.load(tmp_path / copy_name, weights_only=True)
-        assert_near(outputs(pairs_of(ours), inputs), expected)
-        return ours
-    return tmp_path / copy_name
+    words, expected = [], []
+    for i, (pairs, file) in enumerate(cases):
+        paths = [tmp_path / f"{i}-{name}" for name in ("theirs.pt", "inputs", "outputs", f"copy.{form}")]
+        inputs = {f"x.{w}": torch.randn(2, 5, w, generator=generator) for w in pairs}
+        inputs["multiplier"] = torch.tensor(0.75)
+        torch.save(file, paths[0])
+        safetensors.torch.save_file(inputs, paths[1])
+        expected.append((inputs, outputs(pairs, inputs)))
+        words.append(paths)
+    run_tool("modules", *[path for paths in words for path in paths])
+    for paths, (inputs, theirs) in zip(words, expected, strict=True):
+        assert_near(safetensors.torch.load_file(paths[2]), theirs)
+        if form == "pt":
+            assert_near(outputs(pairs_of(load(paths[3])), inputs), theirs)
+    return [paths[3] for paths in words]
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
 
 
 CASES = {
@@ -155,7 +162,7 @@ def test_the_web_uis_form(tmp_path, case):
     pairs = make_pairs([8, 12], settings)
     extra = {"step": 70000, "name": "theirs", "weight_initialization": "Normal", "sd_checkpoint": "81761151",
              "sd_checkpoint_name": None, "optional_info": None}
-    ours = exchange(tmp_path, pairs, content(pairs, settings) | extra)
+    ours = load(exchange(tmp_path, [(pairs, content(pairs, settings) | extra)])[0])
     assert [key for key in ours if isinstance(key, int)] == [8, 12]
     for key, value in settings.items():
         assert ours[key] == value and type(ours[key]) is type(value), key
@@ -163,32 +170,35 @@ def test_the_web_uis_form(tmp_path, case):
 
 
 def test_every_activation(tmp_path):
+    cases = []
     for name in ACTIVATIONS:
         settings = {"layer_structure": [1, 2, 1], "activation_func": name, "activate_output": True}
         pairs = make_pairs([6], settings)
-        assert exchange(tmp_path, pairs, content(pairs, settings))["activation_func"] == name
+        cases.append((pairs, content(pairs, settings)))
+    assert [load(path)["activation_func"] for path in exchange(tmp_path, cases)] == list(ACTIVATIONS)
 
 
 def test_novelais_form(tmp_path):
     pairs = make_pairs([8], {})
     file = content(pairs, {}, list)
-    exchange(tmp_path, pairs, file)
-    old = {8: [{k.replace("linear.0", "linear1").replace("linear.1", "linear2"): v for k, v in s.items()} for s in file[8]]}
-    exchange(tmp_path, pairs, old)
+    old = [{k.replace("linear.0", "linear1").replace("linear.1", "linear2"): v for k, v in s.items()} for s in file[8]]
+    exchange(tmp_path, [(pairs, file), (pairs, {8: old})])
 
 
 def test_dropout_of_files_that_give_no_shares(tmp_path):
-    structure = [1, 2, 2, 1]
-    for last, shares in [(False, [0, 0.3, 0, 0]), (True, [0, 0.3, 0.3, 0])]:
-        settings = {"layer_structure": structure, "use_dropout": True, "last_layer_dropout": last}
-        pairs = make_pairs([8], settings | {"dropout_structure": shares})
-        assert exchange(tmp_path, pairs, content(pairs, settings))["dropout_structure"] == shares
+    shares = {False: [0, 0.3, 0, 0], True: [0, 0.3, 0.3, 0]}
+    cases = []
+    for last in shares:
+        settings = {"layer_structure": [1, 2, 2, 1], "use_dropout": True, "last_layer_dropout": last}
+        pairs = make_pairs([8], settings | {"dropout_structure": shares[last]})
+        cases.append((pairs, content(pairs, settings)))
+    assert [load(path)["dropout_structure"] for path in exchange(tmp_path, cases)] == list(shares.values())
 
 
 def test_safetensors(tmp_path):
     settings = CASES["norm"]
     pairs = make_pairs([8], settings)
-    path = exchange(tmp_path, pairs, content(pairs, settings), "copy.safetensors")
+    (path,) = exchange(tmp_path, [(pairs, content(pairs, settings))], "safetensors")
     with safetensors.safe_open(path, "pt") as file:
         facts = file.metadata()
         for i, module in enumerate(pairs[8]):
@@ -246,7 +256,8 @@ def test_unet(tmp_path, family, widths, case):
     safetensors.torch.save_file(inputs, tmp_path / "inputs.safetensors")
 
     def run(*more):
-        run_tool("unet", tmp_path / "model", tmp_path / "h.pt", tmp_path / "inputs.safetensors", tmp_path / "out", *more)
+        run_tool("unet", tmp_path / "model", tmp_path / "h.pt", tmp_path / "inputs.safetensors", tmp_path / "out",
+                 *(["--v2"] if family == "v2" else []), *more)
         results = safetensors.torch.load_file(tmp_path / "out")
         return results.pop("output"), {k.removeprefix("grad."): v for k, v in results.items()}
 
