@@ -269,4 +269,9 @@ def test_unet(tmp_path, family, widths, case):
     whole = torch.stack([g.norm() for g in expected_gradients.values()]).norm()
     errors = gradient_errors(gradients, expected_gradients, whole)
     assert not {name: float(e) for name, e in errors.items() if not e <= GRADIENT_TOLERANCE}
-    assert_same_bits((output, gradients), run("--checkpointing"))
+    again = run("--checkpointing")
+    if family == "v1":
+        assert_same_bits((output, gradients), again)
+    else:  # pixels and text share a network within a block, whose gradients are added up in another order
+        assert torch.equal(output, again[0])
+        assert max(gradient_errors(again[1], expected_gradients, whole).values()) <= GRADIENT_TOLERANCE
