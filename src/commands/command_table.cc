@@ -9,6 +9,7 @@
 #include "commands/pause.h"
 #include "commands/prepare.h"
 #include "commands/resize_images.h"
+#include "commands/sample.h"
 #include "commands/train.h"
 
 namespace sdtune {
@@ -20,6 +21,12 @@ const std::vector<Command>& commands() {
        "Fine-tune a Stable Diffusion model on captioned pictures.",
        run_train,
        describe_defaults<TrainOptions>,
+       true},
+      {"sample",
+       {"gen_img"},
+       "Draw pictures from prompts with a model.",
+       run_sample,
+       describe_defaults<SampleOptions>,
        true},
       {"pause",
        {},

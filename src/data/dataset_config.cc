@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "data/dataset_config_keys.h"
-#include "data/json_tree.h"
+#include "options/json_tree.h"
 
 namespace sdtune {
 namespace {

@@ -84,9 +84,11 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
 // gradients that are there already.
 uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
   const uint64_t width = c10::elementSize(settings.compute);
-  const uint64_t gradient = settings.fused_backward ? 0 : c10::elementSize(settings.weights);
+  const bool frozen = settings.frozen_unet;  // then in the computing type already
+  const uint64_t gradient =
+      settings.fused_backward || frozen ? 0 : c10::elementSize(settings.weights);
   // Weights of another type are kept as they were computed with.
-  const uint64_t cast = settings.compute == settings.weights ? 0 : width;
+  const uint64_t cast = settings.compute == settings.weights || frozen ? 0 : width;
   uint64_t kept = 0;
   for (const UnitMemory& unit : units) {
     kept += width * unit.result;
@@ -129,7 +131,8 @@ MemorySettings memory_settings(const TrainOptions& options, const Trainee& train
           trainee.precision.compute,
           options.run.gradient_checkpointing,
           options.precision.fused_backward_pass,
-          options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda())};
+          options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda()),
+          trainee.hypernetwork != nullptr};
 }
 
 MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,

@@ -22,6 +22,7 @@ struct MemorySettings {
   bool checkpointing = false;
   bool fused_backward = false;
   bool ema = false;
+  bool frozen_unet = false;  // beneath a hypernetwork
 };
 
 // In bytes, of the process, or of the device on CUDA.

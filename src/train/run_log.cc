@@ -55,9 +55,11 @@ std::string options_as_markdown(const TrainOptions& options) {
 }
 
 std::string name_of(const ParameterGroup& group) {
-  const bool text =
-      !group.parameters.empty() && group.parameters.front().name.starts_with("text_encoder.");
-  return text ? "text_encoder1" : "unet";
+  const auto begins_with = [&](const char* prefix) {
+    return !group.parameters.empty() && group.parameters.front().name.starts_with(prefix);
+  };
+  if (begins_with("text_encoder.")) return "text_encoder1";
+  return begins_with("hypernetwork.") ? "hypernetwork" : "unet";
 }
 
 // The rate that the schedule gives a group, before what the rule makes of it.

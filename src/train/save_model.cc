@@ -3,8 +3,10 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "models/hypernetwork_file.h"
 #include "models/modelspec.h"
 #include "text/tokenizer_files.h"
+#include "train/hypernetwork_training.h"
 
 namespace sdtune {
 
@@ -60,16 +62,42 @@ void take_averages(const Ema& ema, const std::string& prefix, Model& model) {
   });
 }
 
-}  // namespace
-
-SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options) {
-  return save_format(options, source_format(*trainee.source));
+SaveFormat format_of(const Trainee& trainee, const TrainOptions& options) {
+  return save_format(options.save, source_format(*trainee.source));
 }
 
-std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
-                                         SaveMoment moment, const Position& position) {
+void save_trained_hypernetwork(const Trainee& trainee, const TrainOptions& options,
+                               SaveMoment moment, const Position& position) {
+  HypernetworkSaveRequest request;
+  request.path = hypernetwork_path(options, moment);
+  request.precision = save_precision(options.save.save_precision);
+  request.step = position.step;
+  request.name = base_name(options);
+  request.model_name = trainee.source->path.stem().string();
+  request.metadata = metadata(trainee, options);
+  request.metadata["modelspec.architecture"] += "/hypernetwork";
+  const AveragedWeights averaged(*trainee.optimizer);
+  Hypernetwork hypernetwork = *trainee.hypernetwork;
+  if (moment.ema) take_averages(*trainee.ema, "hypernetwork.", hypernetwork);
+  save_hypernetwork(hypernetwork, request);
+}
+
+}  // namespace
+
+std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
+                                         SaveMoment moment) {
+  return trainee.hypernetwork ? hypernetwork_path(options, moment)
+                              : model_path(options, format_of(trainee, options), moment);
+}
+
+void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMoment moment,
+                        const Position& position) {
+  if (trainee.hypernetwork) {
+    save_trained_hypernetwork(trainee, options, moment, position);
+    return;
+  }
   SaveRequest request;
-  request.format = trained_model_format(trainee, options.save);
+  request.format = format_of(trainee, options);
   request.path = model_path(options, request.format, moment);
   request.precision = save_precision(options.save.save_precision);
   request.epoch = position.epoch;
@@ -87,7 +115,6 @@ std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& o
   }
   const TrainedParts parts{&unet, trainee.trains_text_encoder ? &text_encoder : nullptr};
   save_stable_diffusion(*trainee.source, parts, request);
-  return request.path;
 }
 
 }  // namespace sdtune

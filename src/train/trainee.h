@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "models/hypernetwork.h"
 #include "models/stable_diffusion.h"
 #include "optim/ema.h"
 #include "optim/grad_scaler.h"
@@ -27,7 +28,9 @@ struct Trainee {
   std::shared_ptr<const ModelSource> source;
   at::Device device;
   Precision precision;
-  UNet2DConditionModel unet;         // weights of precision.weights that require gradients
+  UNet2DConditionModel unet;  // weights of precision.weights that require gradients, or
+                              // frozen in the compute type beneath a hypernetwork
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to the U-Net and trained in its place
   std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
   ClipTextModel text_encoder;        // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;

@@ -25,6 +25,24 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// A hypernetwork's dropout while it lives, from the forward pass to the end of the backward pass,
+// which may run blocks again.
+class DrawingDropout {
+ public:
+  DrawingDropout(const Trainee& trainee, const DrawPosition& at)
+      : hypernetwork_(trainee.hypernetwork.get()) {
+    if (hypernetwork_) hypernetwork_->draws = {at.seed, at.step, at.first_sample};
+  }
+  ~DrawingDropout() {
+    if (hypernetwork_) hypernetwork_->draws.reset();
+  }
+  DrawingDropout(const DrawingDropout&) = delete;
+  DrawingDropout& operator=(const DrawingDropout&) = delete;
+
+ private:
+  Hypernetwork* hypernetwork_;
+};
+
 // Mean over the pictures, each by what it counts.
 at::Tensor mean_loss(const BatchLosses& losses, const at::Tensor& picture_weights) {
   return (losses.weighted * picture_weights).mean();
@@ -130,6 +148,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const DiffusedBatch diffused = diffuse(trainee.objective, latents, draws);
     result.encode_s += watch.lap();
 
+    const DrawingDropout dropout(trainee, draws);
     const at::Tensor prediction = trainee.unet.forward(diffused.noisy, diffused.timesteps, context);
     const std::optional<at::Tensor> mask = mask_of(trainee, batch);
     const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);

@@ -1,4 +1,4 @@
-#include "data/json_tree.h"
+#include "options/json_tree.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,0 +1,246 @@
+#include "commands/sample.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "commands/device.h"
+#include "commands/sample_plan.h"
+#include "generate/draw_pictures.h"
+#include "generate/highres.h"
+#include "image/contact_sheet.h"
+#include "image/encode.h"
+#include "image/png_text.h"
+#include "models/hypernetwork_file.h"
+#include "models/stable_diffusion.h"
+#include "options/command_line.h"
+#include "train/latent_encoder.h"
+#include "train/precision.h"
+
+namespace sdtune {
+
+namespace {
+
+struct LoadedModels {
+  std::shared_ptr<const ModelSource> source;
+  UNet2DConditionModel unet;
+  AutoencoderKL vae;
+  ClipTextModel text_encoder;
+  ClipTokenizer tokenizer;
+  at::Device device;
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to the U-Net, or null
+};
+
+template <class Model>
+void place(Model& model, at::Device device, at::ScalarType compute) {
+  visit_parameters(model, [&](const std::string&, at::Tensor& p) { p = p.to(device); });
+  model.compute_dtype = compute;
+}
+
+LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
+  const Precision precision =
+      choose_precision({.mixed_precision = options.fp16   ? MixedPrecision::kFp16
+                                           : options.bf16 ? MixedPrecision::kBf16
+                                                          : MixedPrecision::kNo,
+                        .no_half_vae = options.no_half_vae},
+                       device);
+  const auto source = open_model(
+      {options.ckpt, options.v2, options.v_parameterization, options.vae.value_or(fs::path())});
+  log_info("reading {}", source->path.string());
+  LoadedModels models{source,
+                      load_unet(*source, precision.compute),
+                      load_frozen_vae(*source, precision.vae, device),
+                      load_text_encoder(*source, precision.compute),
+                      ClipTokenizer(),
+                      device,
+                      nullptr};
+  place(models.unet, device, precision.compute);
+  place(models.text_encoder, device, precision.compute);
+  if (options.hypernetwork_weights) {
+    models.hypernetwork =
+        std::make_unique<Hypernetwork>(load_hypernetwork(*options.hypernetwork_weights));
+    models.hypernetwork->multiplier = options.hypernetwork_mul;
+    visit_parameters(*models.hypernetwork, [&](const std::string&, at::Tensor& p) {
+      p = p.to(device, precision.compute);
+    });
+    attach(models.unet, *models.hypernetwork);
+  }
+  return models;
+}
+
+PictureModels picture_models(const LoadedModels& models, const SampleOptions& options) {
+  if (options.clip_skip > models.text_encoder.config.num_hidden_layers) {
+    throw UsageError(
+        fmt::format("the text encoder has {} layers", models.text_encoder.config.num_hidden_layers),
+        "--clip_skip");
+  }
+  const NoiseSchedule schedule = scaled_linear_schedule();
+  return {models.unet,
+          models.vae,
+          {models.text_encoder, models.tokenizer,
+           models.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1,
+           options.clip_skip, options.emb_normalize_mode, options.max_embeddings_multiples},
+          models.source->prediction == PredictionType::kV,
+          options.model.zero_terminal_snr ? with_zero_terminal_snr(schedule) : schedule,
+          models.device};
+}
+
+DrawSettings draw_settings(const SampleOptions& options) {
+  DrawSettings settings;
+  settings.batch_size = options.input.batch_size;
+  settings.steps_offset = options.force_scheduler_zero_steps_offset ? 0 : 1;
+  settings.noise = {options.noise_offset_prob, number_range(options.noise_offset_range),
+                    options.pyramid_noise_prob, number_range(options.pyramid_noise_discount_range)};
+  const double at_once = options.model.vae_batch_size;
+  if (at_once > 0) {
+    settings.decode.batch = std::max<int64_t>(
+        1, static_cast<int64_t>(at_once < 1 ? at_once * static_cast<double>(settings.batch_size)
+                                            : at_once));
+  }
+  settings.decode.slices = options.model.vae_slices.value_or(0);
+  return settings;
+}
+
+PngText png_text_of(const PlannedPicture& picture) {
+  const PictureRequest& request = picture.request;
+  PngText text = {{"prompt", request.prompt},
+                  {"seed", std::to_string(request.seed)},
+                  {"sampler", request.sampler},
+                  {"steps", std::to_string(request.steps)},
+                  {"scale", number_text(request.scale)}};
+  if (!request.negative_prompt.empty()) {
+    text.emplace_back("negative-prompt", request.negative_prompt);
+  }
+  if (request.negative_scale) {
+    text.emplace_back("negative-scale", number_text(*request.negative_scale));
+  }
+  if (!picture.raw_prompt.empty()) text.emplace_back("raw-prompt", picture.raw_prompt);
+  return text;
+}
+
+// "20260131120000"
+std::string time_for_name() {
+  std::string time = local_time_iso8601();
+  std::erase_if(time, [](char c) { return c < '0' || c > '9'; });
+  return time;
+}
+
+// Draws, names and writes the pictures of a run.
+class PictureWriter {
+ public:
+  PictureWriter(const SampleOptions& options, const PictureModels& models, SamplePlan& plan)
+      : options_(options), models_(models), plan_(plan), settings_(draw_settings(options)) {
+    for (size_t row = 0; row < plan.rows(); ++row) sheet_.rows.push_back({plan.label(row), {}});
+  }
+
+  // False when a signal ended it.
+  bool write_all() {
+    for (int64_t round = 0; round < options_.input.n_iter; ++round) {
+      if (!write_round(plan_.round(round))) return false;
+    }
+    return true;
+  }
+
+  void write_contact_sheet() const {
+    if (!options_.contact_sheet) return;
+    write_png(*options_.contact_sheet, draw_contact_sheet(sheet_));
+    log_info("saved {}", options_.contact_sheet->string());
+  }
+
+ private:
+  bool write_round(const std::vector<PlannedPicture>& pictures) {
+    std::vector<PictureRequest> requests;
+    for (const PlannedPicture& picture : pictures) requests.push_back(picture.request);
+    const std::span<const PictureRequest> all(requests);
+    Progress progress({.label = "pictures", .total = std::ssize(requests)});
+    size_t begin = 0;
+    while (begin < all.size()) {
+      int64_t evaluations = 0;
+      settings_.goes_on = [&] {
+        progress.update(static_cast<int64_t>(begin), fmt::format("step {}", ++evaluations));
+        return stop_signal() == 0;
+      };
+      const size_t count = batch_at_front(models_, settings_, all.subspan(begin));
+      if (!write_batch({&pictures[begin], count}, all.subspan(begin, count))) return false;
+      begin += count;
+      progress.update(static_cast<int64_t>(begin));
+    }
+    return true;
+  }
+
+  bool write_batch(std::span<const PlannedPicture> pictures,
+                   std::span<const PictureRequest> batch) {
+    const HighresOptions& highres = options_.highres;
+    std::vector<Image> small, large;
+    if (highres.scale) {
+      TwoStages stages = draw_in_two_stages(
+          models_, settings_, batch,
+          {*highres.scale, highres.steps.value_or(28), highres.strength, highres.latents_upscaling},
+          highres.save_1st);
+      small = std::move(stages.small);
+      large = std::move(stages.large);
+    } else {
+      large = draw_pictures(models_, settings_, batch);
+    }
+    if (large.empty()) return false;
+    for (size_t i = 0; i < large.size(); ++i) {
+      ++written_;
+      if (highres.save_1st) write_one(pictures[i], small[i], "0");
+      write_one(pictures[i], large[i], highres.scale ? "1" : "");
+      if (options_.contact_sheet) {
+        sheet_.rows[pictures[i].row].pictures.push_back(sheet_cell(large[i]));
+      }
+    }
+    return true;
+  }
+
+  void write_one(const PlannedPicture& picture, const Image& image,
+                 const std::string& stage) const {
+    std::string name;
+    if (!picture.file_name.empty()) {
+      name = (stage == "0" ? "0_" : "") + picture.file_name;
+    } else if (options_.sequential_file_name) {
+      name = fmt::format("im_{}{:06}", stage, written_);
+    } else {
+      name =
+          fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_, picture.request.seed);
+    }
+    AtomicFile file(options_.outdir / (name + ".png"));
+    file.write(with_png_text(encode_png(image), png_text_of(picture)));
+    file.commit();
+  }
+
+  const SampleOptions& options_;
+  const PictureModels& models_;
+  SamplePlan& plan_;
+  DrawSettings settings_;
+  ContactSheet sheet_;
+  int64_t written_ = 0;
+};
+
+}  // namespace
+
+int run_sample(std::span<const std::string> args) {
+  SampleOptions options;
+  OptionTable table = describe(options);
+  if (!parse_command_line(table, args)) return 0;
+  validate(options);
+  install_stop_signals();
+  const uint64_t seed =
+      options.input.seed ? static_cast<uint64_t>(*options.input.seed) : random_seed() >> 1;
+  SamplePlan plan(options, seed);
+  make_writable_folder(options.outdir);
+  const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));
+  const PictureModels models = picture_models(loaded, options);
+  PictureWriter writer(options, models, plan);
+  const bool is_done = writer.write_all();
+  if (!is_done) return 128 + stop_signal();
+  writer.write_contact_sheet();
+  log_info("the pictures are in {}", options.outdir.string());
+  return 0;
+}
+
+}  // namespace sdtune
