@@ -23,7 +23,10 @@ class Memory : public testing::Test {
     sizes.unet.block_out_channels = {64, 448};
     write_random_model(*folder_ / "model", sizes);
   }
-  static void TearDownTestSuite() { folder_.reset(); }
+  static void TearDownTestSuite() {
+    folder_.reset();
+    configure_log({});
+  }
 
   void SetUp() override {
     options_.model.pretrained_model_name_or_path = *folder_ / "model";

@@ -63,7 +63,10 @@ class Resume : public testing::TestWithParam<std::string> {
       shared_->write(name + ".caption", "picture " + std::to_string(i));
     }
   }
-  static void TearDownTestSuite() { shared_.reset(); }
+  static void TearDownTestSuite() {
+    shared_.reset();
+    configure_log({});
+  }
 
   static TrainOptions options_for(const std::string& optimizer, const Weights& weights, bool ema) {
     TrainOptions options;
