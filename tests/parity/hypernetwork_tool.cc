@@ -11,44 +11,19 @@
 
 #include <algorithm>
 #include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "formats/safetensors.h"
 #include "models/hypernetwork_file.h"
-#include "models/weight_values.h"
+#include "tensor_files.h"
 
 namespace sdtune {
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
-Tensors read_tensors(const std::string& path) {
-  const auto file = open_safetensors(path);
-  Tensors tensors;
-  for (const TensorInfo& info : file->tensors()) {
-    tensors[info.name] =
-        read_tensor(values_in_file(*file, info), info.shape, scalar_type_of(info.dtype));
-  }
-  return tensors;
-}
-
-void write_tensors(const std::string& path, const Tensors& tensors) {
-  std::vector<TensorToWrite> writes;
-  for (const auto& [name, tensor] : tensors) {
-    writes.push_back(
-        {{name, DType::kF32, tensor.sizes().vec()}, [tensor = tensor](const ByteSink& sink) {
-           write_values(values_of(tensor), DType::kF32, sink);
-         }});
-  }
-  write_safetensors(path, writes);
-}
-
 void run_modules(const std::string* args) {
   Hypernetwork hypernetwork = load_hypernetwork(args[0]);
-  const Tensors inputs = read_tensors(args[1]);
+  const Tensors inputs = read_all(args[1]);
   const HypernetworkCall call{.multiplier = inputs.at("multiplier").item<double>()};
   Tensors results;
   for (const auto& [width, pair] : hypernetwork.pairs) {
@@ -56,7 +31,7 @@ void run_modules(const std::string* args) {
     results[name + ".0"] = pair.keys.forward(inputs.at("x." + name), call);
     results[name + ".1"] = pair.values.forward(inputs.at("x." + name), call);
   }
-  write_tensors(args[2], results);
+  write_all(args[2], results);
   save_hypernetwork(hypernetwork, {.path = args[3], .step = 3, .name = "copy"});
 }
 
@@ -67,7 +42,7 @@ void run_unet(const std::vector<std::string>& args) {
   visit_parameters(hypernetwork, [](const std::string&, at::Tensor& p) { p.requires_grad_(true); });
   unet.gradient_checkpointing = asked("--checkpointing");
   attach(unet, hypernetwork);
-  const Tensors inputs = read_tensors(args.at(3));
+  const Tensors inputs = read_all(args.at(3));
   const at::Tensor output =
       unet.forward(inputs.at("sample"), inputs.at("timesteps"), inputs.at("encoder_hidden_states"));
   (output * inputs.at("cotangent")).sum().backward();
@@ -75,7 +50,7 @@ void run_unet(const std::vector<std::string>& args) {
   for (const auto& [name, parameter] : named_parameters(hypernetwork)) {
     if (parameter.grad().defined()) results["grad." + name] = parameter.grad();
   }
-  write_tensors(args.at(4), results);
+  write_all(args.at(4), results);
 }
 
 void run(const std::vector<std::string>& args) {

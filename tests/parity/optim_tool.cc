@@ -19,9 +19,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/safetensors.h"
 #include "optim/make_optimizer.h"
-#include "read_tensors.h"
+#include "tensor_files.h"
 
 namespace sdtune {
 namespace {
@@ -59,20 +58,6 @@ Request parse_request(const std::vector<std::string>& words) {
     }
   }
   return request;
-}
-
-void write_all(const std::string& path, const Tensors& tensors) {
-  std::vector<TensorToWrite> writes;
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.detach().to(at::kFloat).contiguous();
-    TensorToWrite& write = writes.emplace_back();
-    write.info.name = name;
-    write.info.shape = values.sizes().vec();
-    write.produce = [values](const ByteSink& sink) {
-      sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
-    };
-  }
-  write_safetensors(path, writes);
 }
 
 std::vector<ParameterGroup> groups_of(const Request& request, const Tensors& weights) {

@@ -17,39 +17,12 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/safetensors.h"
 #include "kernels/optimizer_8bit.h"
 #include "optim/make_optimizer.h"
-#include "read_tensors.h"
+#include "tensor_files.h"
 
 namespace sdtune {
 namespace {
-
-DType dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kByte:
-      return DType::kU8;
-    case at::kDouble:
-      return DType::kF64;
-    default:
-      return DType::kF32;
-  }
-}
-
-void write_all(const std::string& path, const Tensors& tensors) {
-  std::vector<TensorToWrite> writes;
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.detach().contiguous();
-    TensorToWrite& write = writes.emplace_back();
-    write.info.name = name;
-    write.info.dtype = dtype_of(values);
-    write.info.shape = values.sizes().vec();
-    write.produce = [values](const ByteSink& sink) {
-      sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
-    };
-  }
-  write_safetensors(path, writes);
-}
 
 Tensors quantize(const Tensors& inputs) {
   Tensors results;

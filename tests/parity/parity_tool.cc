@@ -12,7 +12,6 @@
 
 #include <cstdlib>
 #include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -22,12 +21,12 @@
 #include "models/clip_text.h"
 #include "models/config_json.h"
 #include "models/unet_2d_condition.h"
+#include "tensor_files.h"
 
 namespace sdtune {
 namespace {
 
 namespace fs = std::filesystem;
-using Tensors = std::map<std::string, at::Tensor>;
 
 struct Request {
   std::string part;
@@ -60,21 +59,10 @@ Request parse_request(const std::vector<std::string>& args) {
   return request;
 }
 
-at::Tensor read_tensor(const WeightFile& file, const TensorInfo& info) {
-  const bool integers = info.dtype == DType::kI64;
-  if (!integers && info.dtype != DType::kF32) throw Error("neither F32 nor I64", info.name);
-  const at::Tensor tensor = at::empty(info.shape, integers ? at::kLong : at::kFloat);
-  file.read(info, {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()});
-  return tensor;
-}
-
 Tensors read_inputs(const fs::path& path) {
-  const auto file = open_safetensors(path);
-  Tensors tensors;
-  for (const TensorInfo& info : file->tensors()) {
-    at::Tensor tensor = read_tensor(*file, info);
-    if (tensor.is_floating_point() && info.name != "cotangent") tensor.set_requires_grad(true);
-    tensors[info.name] = tensor;
+  Tensors tensors = read_all(path.string());
+  for (auto& [name, tensor] : tensors) {
+    if (tensor.is_floating_point() && name != "cotangent") tensor.set_requires_grad(true);
   }
   return tensors;
 }
@@ -89,7 +77,7 @@ void load_by_name(Model& model, const fs::path& path) {
     if (!info) throw Error("the file lacks the tensor " + name, path.string());
     if (slot.sizes() != at::IntArrayRef(info->shape))
       throw Error("other shape: " + name, path.string());
-    slot = read_tensor(*file, *info).set_requires_grad(true);
+    slot = read_one(*file, *info).set_requires_grad(true);
     ++found;
   });
   if (found != file->tensors().size())
@@ -101,20 +89,6 @@ void collect(Model& model, Tensors& results) {
   for (const auto& [name, parameter] : named_parameters(model)) {
     if (parameter.grad().defined()) results["grad." + name] = parameter.grad();
   }
-}
-
-void write_tensors(const fs::path& path, const Tensors& tensors) {
-  std::vector<TensorToWrite> writes;
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.detach().contiguous();
-    TensorToWrite& write = writes.emplace_back();
-    write.info.name = name;
-    write.info.shape = values.sizes().vec();
-    write.produce = [values](const ByteSink& sink) {
-      sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
-    };
-  }
-  write_safetensors(path, writes);
 }
 
 // `forward(model)` -> output; runs it and its backward, and writes everything.
@@ -130,7 +104,7 @@ void run_model(Model& model, const Request& request, Forward&& forward) {
   for (const auto& [name, tensor] : inputs) {
     if (tensor.grad().defined()) results["input_grad." + name] = tensor.grad();
   }
-  write_tensors(request.output, results);
+  write_all(request.output.string(), results);
 }
 
 void run_unet(const Request& request) {

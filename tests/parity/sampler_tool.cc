@@ -19,9 +19,8 @@
 
 #include "base/error.h"
 #include "diffusion/sampler.h"
-#include "formats/safetensors.h"
 #include "models/stable_diffusion.h"
-#include "read_tensors.h"
+#include "tensor_files.h"
 
 namespace sdtune {
 namespace {
@@ -80,34 +79,22 @@ at::Tensor sample(Workbench& bench, const Case& c, Sampler& sampler) {
   return latents;
 }
 
-TensorToWrite writing(const std::string& name, const at::Tensor& tensor) {
-  const at::Tensor values = tensor.to(at::kFloat).contiguous();
-  TensorToWrite write;
-  write.info.name = name;
-  write.info.shape = values.sizes().vec();
-  write.produce = [values](const ByteSink& sink) {
-    sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
-  };
-  return write;
-}
-
 void run(const std::vector<std::string>& words) {
   if (words.size() < 3) throw UsageError("three arguments are needed: cases, inputs, output");
   const at::NoGradGuard no_gradients;
   Workbench bench{read_all(words[1]), {}};
   if (words.size() > 3) bench.unet = load_unet(*open_model({.path = words[3]}));
   const NoiseSchedule schedule = scaled_linear_schedule();
-  std::vector<TensorToWrite> results;
+  Tensors results;
   for (const Case& c : read_cases(words[0])) {
     const size_t line = results.size() / 2;
     const auto sampler =
         make_sampler(c.name, c.zero_snr ? with_zero_terminal_snr(schedule) : schedule, c.options);
     const at::Tensor latents = sample(bench, c, *sampler);
-    results.push_back(writing(fmt::format("latents.{}", line), latents));
-    const at::Tensor timesteps = at::tensor(sampler->timesteps(), at::kDouble);
-    results.push_back(writing(fmt::format("timesteps.{}", line), timesteps));
+    results[fmt::format("latents.{}", line)] = latents;
+    results[fmt::format("timesteps.{}", line)] = at::tensor(sampler->timesteps(), at::kFloat);
   }
-  write_safetensors(words[2], results);
+  write_all(words[2], results);
 }
 
 }  // namespace
