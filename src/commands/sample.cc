@@ -11,9 +11,9 @@
 #include "commands/sample_plan.h"
 #include "generate/draw_pictures.h"
 #include "generate/highres.h"
+#include "generate/picture_text.h"
 #include "image/contact_sheet.h"
 #include "image/encode.h"
-#include "image/png_text.h"
 #include "models/stable_diffusion.h"
 #include "options/command_line.h"
 #include "train/latent_encoder.h"
@@ -45,8 +45,8 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
                                                           : MixedPrecision::kNo,
                         .no_half_vae = options.no_half_vae},
                        device);
-  const auto source = open_model({options.ckpt, options.v2, options.v_parameterization,
-                                  options.vae.value_or(fs::path())});
+  const auto source = open_model(
+      {options.ckpt, options.v2, options.v_parameterization, options.vae.value_or(fs::path())});
   log_info("reading {}", source->path.string());
   LoadedModels models{source,
                       load_unet(*source, precision.compute),
@@ -93,18 +93,7 @@ DrawSettings draw_settings(const SampleOptions& options) {
 }
 
 PngText png_text_of(const PlannedPicture& picture) {
-  const PictureRequest& request = picture.request;
-  PngText text = {{"prompt", request.prompt},
-                  {"seed", std::to_string(request.seed)},
-                  {"sampler", request.sampler},
-                  {"steps", std::to_string(request.steps)},
-                  {"scale", number_text(request.scale)}};
-  if (!request.negative_prompt.empty()) {
-    text.emplace_back("negative-prompt", request.negative_prompt);
-  }
-  if (request.negative_scale) {
-    text.emplace_back("negative-scale", number_text(*request.negative_scale));
-  }
+  PngText text = picture_text(picture.request);
   if (!picture.raw_prompt.empty()) text.emplace_back("raw-prompt", picture.raw_prompt);
   return text;
 }
@@ -185,19 +174,18 @@ class PictureWriter {
     return true;
   }
 
-  void write_one(const PlannedPicture& picture, const Image& image, const std::string& stage) const {
+  void write_one(const PlannedPicture& picture, const Image& image,
+                 const std::string& stage) const {
     std::string name;
     if (!picture.file_name.empty()) {
       name = (stage == "0" ? "0_" : "") + picture.file_name;
     } else if (options_.sequential_file_name) {
       name = fmt::format("im_{}{:06}", stage, written_);
     } else {
-      name = fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_,
-                         picture.request.seed);
+      name =
+          fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_, picture.request.seed);
     }
-    AtomicFile file(options_.outdir / (name + ".png"));
-    file.write(with_png_text(encode_png(image), png_text_of(picture)));
-    file.commit();
+    write_png(options_.outdir / (name + ".png"), image, png_text_of(picture));
   }
 
   const SampleOptions& options_;
@@ -216,8 +204,8 @@ int run_sample(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
   validate(options);
   install_stop_signals();
-  const uint64_t seed = options.input.seed ? static_cast<uint64_t>(*options.input.seed)
-                                           : random_seed() >> 1;
+  const uint64_t seed =
+      options.input.seed ? static_cast<uint64_t>(*options.input.seed) : random_seed() >> 1;
   SamplePlan plan(options, seed);
   make_writable_folder(options.outdir);
   const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));

@@ -60,9 +60,8 @@ std::string line_in(const fs::path& picture) {
 
 std::shared_ptr<const Image> read_start(const fs::path& path, const PictureRequest& request) {
   if (path.empty()) return nullptr;
-  return std::make_shared<const Image>(
-      resize(decode_image(path), request.width / 8 * 8, request.height / 8 * 8,
-             Interpolation::kLanczos));
+  return std::make_shared<const Image>(resize(decode_image(path), request.width / 8 * 8,
+                                              request.height / 8 * 8, Interpolation::kLanczos));
 }
 
 int cut_side(int side) { return std::max(64, side / kStartStep * kStartStep); }

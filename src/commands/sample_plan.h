@@ -1,5 +1,5 @@
-// What `sdtune sample` is to draw, in order: prompts with their choices made, sizes, seeds, pictures
-// to start from. No model is needed for it.
+// What `sdtune sample` is to draw, in order: prompts with their choices made, sizes, seeds,
+// pictures to start from. No model is needed for it.
 #pragma once
 
 #include <cstdint>

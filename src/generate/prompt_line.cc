@@ -16,7 +16,7 @@ namespace {
 
 // sd-scripts' options for SDXL, ControlNet, Deep Shrink, gradual latents and LoRA networks.
 constexpr std::array<std::string_view, 24> kNotHere = {
-    "am",   "c",    "cn",  "ow",  "oh",  "nw",  "nh",  "ct",   "cl",   "g",   "ctr", "rcfg",
+    "am",   "c",    "cn",   "ow",   "oh",  "nw",  "nh",  "ct",  "cl",  "g",    "ctr",  "rcfg",
     "dsd1", "dst1", "dsd2", "dst2", "dsr", "glt", "glr", "gle", "gls", "glsn", "glus", "fs"};
 
 std::string lower(std::string_view text) {

@@ -1,10 +1,8 @@
 #include "train/save_model.h"
 
-#include <string_view>
-#include <unordered_map>
-
 #include "models/modelspec.h"
 #include "text/tokenizer_files.h"
+#include "train/model_copies.h"
 
 namespace sdtune {
 
@@ -49,17 +47,6 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
   return modelspec_metadata(fields);
 }
 
-// Parts that are frozen have no average and stay as they are.
-template <class Model>
-void take_averages(const Ema& ema, const std::string& prefix, Model& model) {
-  std::unordered_map<std::string_view, at::Tensor> averages(ema.averages().begin(),
-                                                            ema.averages().end());
-  visit_parameters(model, [&](const std::string& name, at::Tensor& parameter) {
-    const auto found = averages.find(prefix + name);
-    if (found != averages.end()) parameter = found->second;
-  });
-}
-
 }  // namespace
 
 SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options) {
@@ -78,14 +65,9 @@ std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& o
   request.extra_files = tokenizer_files(
       trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
   const AveragedWeights averaged(*trainee.optimizer);
-  // Copies of the models share their tensors, until averages take their places.
-  UNet2DConditionModel unet = trainee.unet;
-  ClipTextModel text_encoder = trainee.text_encoder;
-  if (moment.ema) {
-    take_averages(*trainee.ema, "unet.", unet);
-    take_averages(*trainee.ema, "text_encoder.", text_encoder);
-  }
-  const TrainedParts parts{&unet, trainee.trains_text_encoder ? &text_encoder : nullptr};
+  ModelCopies copies = model_copies(trainee, moment.ema);
+  const TrainedParts parts{&copies.unet,
+                           trainee.trains_text_encoder ? &copies.text_encoder : nullptr};
   save_stable_diffusion(*trainee.source, parts, request);
   return request.path;
 }
