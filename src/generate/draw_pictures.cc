@@ -129,6 +129,10 @@ Image resized_start(const PictureRequest& request) {
 
 }  // namespace
 
+uint64_t drawn_seed(uint64_t seed, uint64_t number) {
+  return Random(seed, Draw::kPictureSeed, number).below(uint64_t{1} << 31);
+}
+
 size_t batch_at_front(const PictureModels& models, const DrawSettings& settings,
                       std::span<const PictureRequest> requests) {
   const size_t most = std::min(requests.size(), static_cast<size_t>(settings.batch_size));

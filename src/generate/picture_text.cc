@@ -1,5 +1,6 @@
 #include "generate/picture_text.h"
 
+#include "base/system.h"
 #include "options/option.h"
 
 namespace sdtune {
@@ -17,6 +18,12 @@ PngText picture_text(const PictureRequest& request) {
     text.emplace_back("negative-scale", number_text(*request.negative_scale));
   }
   return text;
+}
+
+std::string time_for_name() {
+  std::string time = local_time_iso8601();
+  std::erase_if(time, [](char c) { return c < '0' || c > '9'; });
+  return time;
 }
 
 }  // namespace sdtune

@@ -41,7 +41,8 @@ PromptLine parse_prompt_line(std::string_view line, const PictureRequest& defaul
   result.request = defaults;
   OptionTable table = describe(result);
   // A line may begin with an option: its prompt is empty.
-  const std::string text = " " + std::string(strip(line));
+  std::string text(1, ' ');
+  text += strip(line);
   const std::vector<std::string_view> parts = split(text, " --");
   result.request.prompt = strip(parts[0]);
   for (size_t i = 1; i < parts.size(); ++i) {

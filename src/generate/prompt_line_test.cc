@@ -13,9 +13,10 @@ PromptLine parse(std::string_view line) { return parse_prompt_line(line, {}, "he
 
 TEST(PromptLine, TakesEveryOption) {
   const PromptLine line = parse(
-      " a cat, (black:1.2) --n blurry, bad -- hands --W 768 --h 640 --s 28 --l 6.5 --nl -1.5 --t "
+      " a cat, (black:1.2) --n blurry, bad --W 768 --h 640 --s 28 --l 6.5 --nl -1.5 --t "
       "0.4 --d 1, 2,3 --ss euler_a --f my cat ");
   EXPECT_EQ(line.request.prompt, "a cat, (black:1.2)");
+  EXPECT_EQ(line.request.negative_prompt, "blurry, bad");
   EXPECT_EQ(line.request.width, 768);
   EXPECT_EQ(line.request.height, 640);
   EXPECT_EQ(line.request.steps, 28);

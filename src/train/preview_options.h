@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "generate/prompt_line.h"
 #include "generate/sampler_choices.h"
 #include "options/option.h"
 
@@ -36,8 +38,11 @@ struct PreviewOptions {
 // Whether pictures are to be drawn at all.
 bool draws_previews(const PreviewOptions& options);
 
-// Reads the prompts. UsageError for what is wrong in them, and for a time to draw without prompts;
-// a logged warning for prompts without a time.
+// The prompts of --sample_prompts, which must be set. Errors as read_prompt_file().
+std::vector<PromptLine> read_preview_prompts(const PreviewOptions& options);
+
+// UsageError for prompts that cannot be read, and for a time to draw without prompts; a logged
+// warning for prompts without a time.
 void validate(const PreviewOptions& options);
 
 }  // namespace sdtune

@@ -4,14 +4,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "base/philox.h"
 #include "base/system.h"
 #include "generate/draw_pictures.h"
 #include "generate/picture_text.h"
-#include "generate/prompt_file.h"
 #include "image/contact_sheet.h"
 #include "image/decode.h"
 #include "image/encode.h"
@@ -21,24 +18,8 @@ namespace sdtune {
 
 namespace {
 
-constexpr int64_t kSteps = 30;
 constexpr int64_t kMostChunks = 3;
-constexpr uint64_t kSeeds = uint64_t{1} << 31;
 constexpr size_t kMostColumns = 12;
-
-std::vector<PromptLine> read_prompts(const PreviewOptions& options) {
-  PictureRequest defaults;
-  defaults.steps = kSteps;
-  defaults.sampler = options.sample_sampler;
-  return read_prompt_file(*options.sample_prompts, defaults);
-}
-
-// "20260131120000"
-std::string time_for_name() {
-  std::string time = local_time_iso8601();
-  std::erase_if(time, [](char c) { return c < '0' || c > '9'; });
-  return time;
-}
 
 // The averages of --ema, where they are kept, on the device.
 ModelCopies models_to_show(const Trainee& trainee) {
@@ -100,33 +81,16 @@ Image cell_of(const std::map<int64_t, fs::path>& paths, int64_t prompt) {
 
 }  // namespace
 
-bool draws_previews(const PreviewOptions& options) {
-  return options.sample_prompts &&
-         (options.sample_every_n_steps || options.sample_every_n_epochs || options.sample_at_first);
-}
-
-void validate(const PreviewOptions& options) {
-  const bool has_time =
-      options.sample_every_n_steps || options.sample_every_n_epochs || options.sample_at_first;
-  if (has_time && !options.sample_prompts) {
-    throw UsageError("there are no prompts to draw pictures from",
-                     "--sample_every_n_steps, --sample_every_n_epochs, --sample_at_first",
-                     "give a file of prompts with --sample_prompts");
-  }
-  if (!has_time && options.sample_prompts) {
-    log_warning("--sample_prompts has no effect without --sample_every_n_steps or _epochs");
-  }
-  if (has_time) read_prompts(options);
-}
-
 Previews::Previews(const TrainOptions& options, RunFolder& record, const Rank& rank)
-    : options_(options), record_(record), rank_(rank), prompts_(read_prompts(options.preview)) {
+    : options_(options),
+      record_(record),
+      rank_(rank),
+      prompts_(read_preview_prompts(options.preview)) {
   for (size_t i = 0; i < prompts_.size(); ++i) {
     PictureRequest& request = prompts_[i].request;
-    request.seed =
-        prompts_[i].seeds.empty()
-            ? Random(static_cast<uint64_t>(*options.run.seed), Draw::kPictureSeed, i).below(kSeeds)
-            : prompts_[i].seeds[0];
+    request.seed = prompts_[i].seeds.empty()
+                       ? drawn_seed(static_cast<uint64_t>(*options.run.seed), i)
+                       : prompts_[i].seeds[0];
   }
 }
 

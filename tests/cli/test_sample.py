@@ -44,7 +44,8 @@ def test_lines_of_a_file_have_options_of_their_own(sdtune, small_models, tmp_pat
                     f"--contact_sheet={tmp_path / 'sheet.png'}")
     assert "--zz" in result.stderr
     found = names(tmp_path / "out")
-    assert [re.sub(r"\d{14}", "T", name) for name in found] == ["im_T_001_3.png", "im_T_002_4.png", "the dog.png"]
+    assert [re.sub(r"\d{14}", "T", name) for name in found] == ["im_T_001_3.png", "im_T_002_4.png", "the dog.png",
+                                                                  "the dog_002.png"]
     assert pixels(tmp_path / "out" / found[0]).shape == (64, 128, 3)
     with Image.open(tmp_path / "out" / "the dog.png") as picture:
         assert picture.text["sampler"] == "euler"
