@@ -20,11 +20,13 @@ namespace {
 struct Request {
   std::string what, how, file, out;
   Size size;
+  Size from;  // which a dataset's index knows beforehand
 };
 
 Image load(const Request& request) {
   DecodeOptions options;
   if (request.how == "fast") options.at_least = request.size;
+  options.then = AreaResize{request.from, request.size};
   const Image image = decode_image(request.file, options);
   return resize(image, request.size.width, request.size.height, Interpolation::kArea);
 }
@@ -53,6 +55,7 @@ int run() {
     Request request;
     words >> request.what >> request.how >> request.size.width >> request.size.height;
     words >> request.file >> request.out;
+    request.from = image_size(request.file);
     answer(request);
   }
   return 0;

@@ -20,6 +20,7 @@ from PIL import Image, __version__ as pillow_version
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZES = [(597, 448), (683, 512)]  # cover the buckets 576x448 and 512x512
+QUALITIES = [75, 85, 90, 92, 95]  # the higher, the more of the time is entropy decoding, which both leave to libjpeg
 
 
 class CvMat(ctypes.Structure):
@@ -57,7 +58,7 @@ def area_resizer():
     return lambda pixels, size: cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), f"cv2 {cv2.__version__}"
 
 
-def make_photo(path):
+def make_photo(path, quality):
     """Noise on all scales, stronger the larger, with a little grain: compresses as photos do."""
     width, height = 2048, 1536
     rng = np.random.default_rng(1)
@@ -69,7 +70,7 @@ def make_photo(path):
             pixels[..., c] += np.asarray(plane)
     grey = pixels.mean(-1, keepdims=True)
     pixels = 128 + 0.3 * pixels + grey + rng.normal(0, 4, grey.shape)
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=92, subsampling="4:2:0")
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=quality, subsampling="4:2:0")
 
 
 def load(path, size, resize):
@@ -114,32 +115,41 @@ def measure(program, path, size, resize, rounds):
     return [np.median(values[3:], axis=0) for values in times.values()]
 
 
+def report(program, path, resize, rounds):
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            difference = compare(program, path, size, resize, folder)
+        peer, exact, fast = measure(program, path, size, resize, rounds)
+        print(
+            f"{size[0]}x{size[1]}: equal pixels; fast decoding off by {difference.mean():.2f} on average, "
+            f"{difference.max()} at most"
+        )
+        for row, clock in enumerate(("wall", "processor")):
+            print(
+                f"  {clock}: peer {peer[row]:.1f} ms; sdtune {exact[row]:.1f} ms, {peer[row] / exact[row]:.2f} x; "
+                f"fast {fast[row]:.1f} ms, {peer[row] / fast[row]:.2f} x"
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build" / "release")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--photo", help="a JPEG instead of the generated one; no spaces in its name")
+    parser.add_argument("--photo", help="a JPEG instead of the generated ones; no spaces in its name")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     resize, resizer = area_resizer()
     program = Program(arguments.build)
+    print(f"Pillow {pillow_version}, {resizer}; {arguments.rounds} rounds, medians")
     with tempfile.TemporaryDirectory() as folder:
-        path = arguments.photo or pathlib.Path(folder) / "photo.jpg"
+        photos = [(arguments.photo, "")]
         if not arguments.photo:
-            make_photo(path)
-        print(f"{os.path.getsize(path)} bytes; Pillow {pillow_version}, {resizer}; {arguments.rounds} rounds, medians")
-        for size in SIZES:
-            difference = compare(program, path, size, resize, folder)
-            peer, exact, fast = measure(program, path, size, resize, arguments.rounds)
-            print(
-                f"{size[0]}x{size[1]}: equal pixels; fast decoding off by {difference.mean():.2f} on average, "
-                f"{difference.max()} at most"
-            )
-            for row, clock in enumerate(("wall", "processor")):
-                print(
-                    f"  {clock}: peer {peer[row]:.1f} ms; sdtune {exact[row]:.1f} ms, {peer[row] / exact[row]:.2f} x; "
-                    f"fast {fast[row]:.1f} ms, {peer[row] / fast[row]:.2f} x"
-                )
+            photos = [(pathlib.Path(folder) / f"{quality}.jpg", f"quality {quality}, ") for quality in QUALITIES]
+            for quality, (path, _) in zip(QUALITIES, photos):
+                make_photo(path, quality)
+        for path, words in photos:
+            print(f"{words}{os.path.getsize(path)} bytes")
+            report(program, path, resize, arguments.rounds)
 
 
 if __name__ == "__main__":

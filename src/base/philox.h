@@ -30,6 +30,7 @@ enum class Draw : uint32_t {
   kCoarseNoise = 12,        // (optimizer step, sample in the global batch): sizes and values
   kInputPerturbation = 13,  // (optimizer step, sample in the global batch): strength, then values
   kValidationSplit = 14,    // (picture)
+  kDropout = 15,            // (optimizer step, place in the U-Net, layer): a hypernetwork's
   kPrompt = 16,             // (round, prompt, repeat): choices in prompts; (round): their order
   kPictureSeed = 17,        // (number of the picture): seeds that were not given
   kPictureNoise = 18,       // seeded by the picture's; what is added to its first noise

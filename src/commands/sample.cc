@@ -15,6 +15,7 @@
 #include "generate/picture_text.h"
 #include "image/contact_sheet.h"
 #include "image/encode.h"
+#include "models/hypernetwork_file.h"
 #include "models/stable_diffusion.h"
 #include "options/command_line.h"
 #include "train/latent_encoder.h"
@@ -31,6 +32,7 @@ struct LoadedModels {
   ClipTextModel text_encoder;
   ClipTokenizer tokenizer;
   at::Device device;
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to the U-Net, or null
 };
 
 template <class Model>
@@ -54,9 +56,19 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
                       load_frozen_vae(*source, precision.vae, device),
                       load_text_encoder(*source, precision.compute),
                       ClipTokenizer(),
-                      device};
+                      device,
+                      nullptr};
   place(models.unet, device, precision.compute);
   place(models.text_encoder, device, precision.compute);
+  if (options.hypernetwork_weights) {
+    models.hypernetwork =
+        std::make_unique<Hypernetwork>(load_hypernetwork(*options.hypernetwork_weights));
+    models.hypernetwork->multiplier = options.hypernetwork_mul;
+    visit_parameters(*models.hypernetwork, [&](const std::string&, at::Tensor& p) {
+      p = p.to(device, precision.compute);
+    });
+    attach(models.unet, *models.hypernetwork);
+  }
   return models;
 }
 

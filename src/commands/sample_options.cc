@@ -31,6 +31,11 @@ void validate(const SampleOptions& options) {
   if (options.model.fp16 && options.model.bf16) {
     refuse("two types are asked for", "--fp16, --bf16", "give one of the two");
   }
+  const SampleModelOptions& model = options.model;
+  if ((model.hypernetwork_module || model.hypernetwork_mul != 1) && !model.hypernetwork_weights) {
+    refuse("there is no hypernetwork to apply", "--hypernetwork_module, --hypernetwork_mul",
+           "give its file with --hypernetwork_weights");
+  }
   for (const auto* range : {&options.noise_offset_range, &options.pyramid_noise_discount_range}) {
     number_range(*range);
   }

@@ -26,6 +26,9 @@ struct SampleModelOptions {
   double vae_batch_size = 0;
   std::optional<int64_t> vae_slices;
   std::string device = "auto";
+  std::optional<std::string> hypernetwork_module;
+  std::optional<std::filesystem::path> hypernetwork_weights;
+  double hypernetwork_mul = 1;
 
   template <class V>
   void visit(V& v) {
@@ -49,6 +52,13 @@ struct SampleModelOptions {
       "Pictures with a side over 1536 pixels are decoded in tiles in any case.",
       Range{1, 1024});
     v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
+    v("hypernetwork_module", hypernetwork_module,
+      "Kind of the hypernetwork in --hypernetwork_weights, which tells by itself too.",
+      Choices{"hypernetwork_nai"});
+    v("hypernetwork_weights", hypernetwork_weights,
+      "A hypernetwork to apply: a .pt or .safetensors file.");
+    v("hypernetwork_mul", hypernetwork_mul,
+      "How strongly the hypernetwork is applied; 0 is the model alone.", Range{-100, 100});
   }
 };
 

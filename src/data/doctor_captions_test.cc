@@ -36,11 +36,10 @@ TEST(CaptionOddities, EachKind) {
 }
 
 TEST(CaptionOddities, OptionsTakeThemAway) {
-  CaptionOptions options;
-  options.enable_wildcard = true;
-  EXPECT_THAT(caption_oddities("a {red|blue} cat\n(b:1.5)", "", options, true), IsEmpty());
-  options.caption_separator = ";";
-  EXPECT_THAT(caption_oddities("a, , a", "", options, true), IsEmpty());
+  const CaptionOptions wildcards{.enable_wildcard = true};
+  EXPECT_THAT(caption_oddities("a {red|blue} cat\n(b:1.5)", "", wildcards, true), IsEmpty());
+  const CaptionOptions semicolons{.caption_separator = ";"};
+  EXPECT_THAT(caption_oddities("a, , a", "", semicolons, true), IsEmpty());
 }
 
 TEST(CaptionTokens, WeightsAreNotCounted) {

@@ -25,7 +25,7 @@ bool is_same_picture(Size now, Size known) {
 
 // The placement of the picture as it is now.
 Placement current_placement(const Item& item, Size now) {
-  if (is_same_picture(now, item.size)) return item.placement;
+  if (now == item.placement.resized || is_same_picture(now, item.size)) return item.placement;
   const auto placement = cover(now, item.placement.bucket);
   if (!placement) {
     throw Error(
@@ -99,7 +99,13 @@ SampleValues load_pixels(const Appearance& appearance, bool fast_decode) {
   const AugmentDraws draws = augment_draws(appearance);
   DecodeOptions decode;
   decode.keep_alpha = subset.alpha_mask;
-  if (fast_decode && !subset.face_crop_aug_range) decode.at_least = item.placement.resized;
+  if (!subset.face_crop_aug_range) {
+    const Size resized = item.placement.resized;
+    if (fast_decode) decode.at_least = resized;
+    if (resolved(subset.resize_interpolation, item.size, resized) == Interpolation::kArea) {
+      decode.then = AreaResize{item.size, resized};
+    }
+  }
   Image image = decode_image(item.image, decode);
   image = fitted(image, item, subset, draws);
   if (subset.flip_aug && draws.flip) image = mirrored(image);

@@ -16,21 +16,21 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<Sampler> (*make)(const NoiseSchedule&, const SamplerOptions&);
+  SamplerPointer (*make)(const NoiseSchedule&, const SamplerOptions&);
   bool has_karras = true;
+  bool clips = false;
+  bool on_alphas = false;  // divides by the signal, so that a terminal signal of 0 is for v alone
   int least_steps = 1;
   int most_steps = kTrainTimesteps;
-  bool on_alphas = false;  // divides by the signal, so that a terminal signal of 0 is for v alone
-  bool clips = false;
 };
 
 constexpr std::array kEntries = {
-    Entry{"ddim", make_ddim, false, 1, kTrainTimesteps, true, true},
-    Entry{"pndm", make_pndm, false, kPndmLeastSteps, kTrainTimesteps, true},
+    Entry{"ddim", make_ddim, /*has_karras=*/false, /*clips=*/true, /*on_alphas=*/true},
+    Entry{"pndm", make_pndm, false, false, true, kPndmLeastSteps},
     Entry{"lms", make_lms},
     Entry{"euler", make_euler},
-    Entry{"euler_a", make_euler_ancestral, false},
-    Entry{"heun", make_heun, true, 1, kTrainTimesteps, false, true},
+    Entry{"euler_a", make_euler_ancestral, /*has_karras=*/false},
+    Entry{"heun", make_heun, true, /*clips=*/true},
     Entry{"dpm_2", make_dpm_2},
     Entry{"dpm_2_a", make_dpm_2_ancestral},
     Entry{"dpmsolver", make_dpm_solver},
@@ -38,11 +38,11 @@ constexpr std::array kEntries = {
     Entry{"dpmsingle", make_dpm_solver_single},
     Entry{"k_lms", make_lms},
     Entry{"k_euler", make_euler},
-    Entry{"k_euler_a", make_euler_ancestral, false},
+    Entry{"k_euler_a", make_euler_ancestral, /*has_karras=*/false},
     Entry{"k_dpm_2", make_dpm_2},
     Entry{"k_dpm_2_a", make_dpm_2_ancestral},
     Entry{"unipc", make_unipc},
-    Entry{"lcm", make_lcm, false, 1, kLcmMostSteps, true, true},
+    Entry{"lcm", make_lcm, false, true, true, 1, kLcmMostSteps},
 };
 
 constexpr auto kNames = [] {

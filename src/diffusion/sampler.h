@@ -92,10 +92,11 @@ class Sampler {
   bool clip_sample_;
 };
 
-// By one of sampler_names(). The schedule's alphas_cumprod are on the CPU; where the last is 0
-// (with_zero_terminal_snr), ddim and pndm space their steps so that they begin at the last timestep
-// and take v alone, and the others count it as 2^-24, as Diffusers does. UsageError for an unknown
-// name (with the nearest one), and for steps or options that the sampler does not take.
+// By one of sampler_names(). The schedule's alphas_cumprod are on the CPU. Where the last is 0
+// (with_zero_terminal_snr), ddim and pndm space their steps so that they begin at the last
+// timestep, they and lcm take v alone, and the others count it as 2^-24, as Diffusers does.
+// UsageError for an unknown name (with the nearest one), and for steps or options that the sampler
+// does not take.
 std::unique_ptr<Sampler> make_sampler(const std::string& name, const NoiseSchedule& schedule,
                                       const SamplerOptions& options);
 

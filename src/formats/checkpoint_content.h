@@ -24,8 +24,14 @@ struct CheckpointContent {
   std::vector<CheckpointStorage> storages;  // as PickleTensor::storage counts them
 };
 
+// Which values of a pickle are its tensors, and under which names: find_state_dict() or
+// find_nested_tensors().
+using FindTensors = StateDict (*)(const PickleGraph& graph, const std::string& where);
+
 // Both take the whole file and throw Error naming `where`.
-CheckpointContent read_zip_checkpoint(std::span<const std::byte> file, const std::string& where);
-CheckpointContent read_legacy_checkpoint(std::span<const std::byte> file, const std::string& where);
+CheckpointContent read_zip_checkpoint(std::span<const std::byte> file, const std::string& where,
+                                      FindTensors find);
+CheckpointContent read_legacy_checkpoint(std::span<const std::byte> file, const std::string& where,
+                                         FindTensors find);
 
 }  // namespace sdtune

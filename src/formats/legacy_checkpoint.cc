@@ -20,11 +20,11 @@ class LegacyCheckpoint {
   LegacyCheckpoint(std::span<const std::byte> file, const std::string& where)
       : where_(where), rest_(file), file_(file) {}
 
-  CheckpointContent read() {
+  CheckpointContent read(FindTensors find) {
     check_magic();
     check_machine();
     const PickleGraph object = next_pickle();
-    StateDict dict = find_state_dict(object, where_);
+    StateDict dict = find(object, where_);
     return {std::move(dict), locate(object, next_pickle())};
   }
 
@@ -103,9 +103,9 @@ class LegacyCheckpoint {
 
 }  // namespace
 
-CheckpointContent read_legacy_checkpoint(std::span<const std::byte> file,
-                                         const std::string& where) {
-  return LegacyCheckpoint(file, where).read();
+CheckpointContent read_legacy_checkpoint(std::span<const std::byte> file, const std::string& where,
+                                         FindTensors find) {
+  return LegacyCheckpoint(file, where).read(find);
 }
 
 }  // namespace sdtune

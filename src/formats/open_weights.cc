@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "formats/safetensors.h"
-#include "formats/torch_checkpoint.h"
 
 namespace sdtune {
 namespace {
@@ -67,7 +66,8 @@ Finding sniff(std::string_view bytes) {
 
 }  // namespace
 
-std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path) {
+std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path,
+                                         CheckpointLayout layout) {
   if (std::filesystem::is_directory(path)) {
     throw Error("a file of weights was expected, but this is a folder", path.string(),
                 "Give one file inside it.");
@@ -79,7 +79,7 @@ std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path) {
     case Kind::kSafetensors:
       return open_safetensors(path);
     case Kind::kTorch:
-      return open_torch_checkpoint(path);
+      return open_torch_checkpoint(path, layout);
     case Kind::kOther:
       break;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -69,26 +68,11 @@ class StateDictFinder {
         const PickleTensor& tensor = graph_.tensors[value.index];
         found_.infos.push_back({name, tensor.dtype, tensor.shape});
         found_.tensors.push_back(tensor);
-      } else if (const auto text = as_text(value)) {
+      } else if (const auto text = scalar_text(value)) {
         found_.metadata.emplace(name, *text);
       } else {
         skip(name);
       }
-    }
-  }
-
-  static std::optional<std::string> as_text(const PickleValue& value) {
-    switch (value.kind) {
-      case PickleKind::kText:
-        return std::string(value.text);
-      case PickleKind::kInt:
-        return fmt::format("{}", value.number);
-      case PickleKind::kBool:
-        return value.number != 0 ? "true" : "false";
-      case PickleKind::kFloat:
-        return fmt::format("{}", std::bit_cast<double>(value.number));
-      default:
-        return std::nullopt;
     }
   }
 
@@ -115,6 +99,21 @@ class StateDictFinder {
 };
 
 }  // namespace
+
+std::optional<std::string> scalar_text(const PickleValue& value) {
+  switch (value.kind) {
+    case PickleKind::kText:
+      return std::string(value.text);
+    case PickleKind::kInt:
+      return fmt::format("{}", value.number);
+    case PickleKind::kBool:
+      return value.number != 0 ? "true" : "false";
+    case PickleKind::kFloat:
+      return fmt::format("{}", std::bit_cast<double>(value.number));
+    default:
+      return std::nullopt;
+  }
+}
 
 StateDict find_state_dict(const PickleGraph& graph, const std::string& where) {
   return StateDictFinder(graph, where).find();

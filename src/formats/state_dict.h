@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,5 +21,8 @@ struct StateDict {
 // Error when the pickle holds no state dict. What is neither weight nor metadata is named in a
 // warning.
 StateDict find_state_dict(const PickleGraph& graph, const std::string& where);
+
+// Text as it is, numbers in decimal form, "true" or "false"; nothing for other values.
+std::optional<std::string> scalar_text(const PickleValue& value);
 
 }  // namespace sdtune

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "formats/checkpoint_content.h"
+#include "formats/nested_tensors.h"
 
 namespace sdtune {
 namespace {
@@ -56,14 +57,16 @@ void gather(const PickleTensor& tensor, const Run& run, const std::byte* storage
 
 class CheckpointFile final : public WeightFile {
  public:
-  explicit CheckpointFile(const std::filesystem::path& path) : file_(path) {
+  CheckpointFile(const std::filesystem::path& path, CheckpointLayout layout) : file_(path) {
     path_ = path;
     is_torch_checkpoint_ = true;
     const std::span<const std::byte> bytes = file_.bytes();
     const bool is_zip = bytes.size() >= 4 && std::memcmp(bytes.data(), "PK\3\4", 4) == 0;
     const std::string where = path.string();
-    CheckpointContent content =
-        is_zip ? read_zip_checkpoint(bytes, where) : read_legacy_checkpoint(bytes, where);
+    const FindTensors find_tensors =
+        layout == CheckpointLayout::kNested ? find_nested_tensors : find_state_dict;
+    CheckpointContent content = is_zip ? read_zip_checkpoint(bytes, where, find_tensors)
+                                       : read_legacy_checkpoint(bytes, where, find_tensors);
     tensors_ = std::move(content.dict.infos);
     places_ = std::move(content.dict.tensors);
     metadata_ = std::move(content.dict.metadata);
@@ -132,8 +135,9 @@ class CheckpointFile final : public WeightFile {
 
 }  // namespace
 
-std::unique_ptr<WeightFile> open_torch_checkpoint(const std::filesystem::path& path) {
-  return std::make_unique<CheckpointFile>(path);
+std::unique_ptr<WeightFile> open_torch_checkpoint(const std::filesystem::path& path,
+                                                  CheckpointLayout layout) {
+  return std::make_unique<CheckpointFile>(path, layout);
 }
 
 }  // namespace sdtune

@@ -3,13 +3,27 @@
 // torch.load(weights_only=True) reads it.
 #pragma once
 
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include "formats/weights.h"
 
 namespace sdtune {
 
-// Tensors of a plain state dict, or of its "state_dict" entry. Other entries that are text or
-// numbers become metadata; opaque values are skipped and reported.
-std::unique_ptr<WeightFile> open_torch_checkpoint(const std::filesystem::path& path);
+enum class CheckpointLayout {
+  // Tensors of a plain state dict, or of its "state_dict" entry. Other entries that are text or
+  // numbers become metadata; opaque values are skipped and reported.
+  kStateDict,
+  // Dictionaries and lists within each other: names and places joined by dots,
+  // "320.0.linear.0.bias"
+  // (nested_tensors.h).
+  kNested,
+};
+
+std::unique_ptr<WeightFile> open_torch_checkpoint(
+    const std::filesystem::path& path, CheckpointLayout layout = CheckpointLayout::kStateDict);
 
 struct CheckpointExtras {
   bool wrap_state_dict =
@@ -21,5 +35,19 @@ struct CheckpointExtras {
 void write_torch_checkpoint(const std::filesystem::path& path,
                             const std::vector<TensorToWrite>& tensors,
                             const CheckpointExtras& extras = {});
+
+// A value of a nested checkpoint: None, a scalar, a tensor, a list, or a dictionary.
+struct NestedValue {
+  struct Tensor {
+    size_t number = 0;  // in the list of tensors to write
+  };
+  using List = std::vector<NestedValue>;
+  using Dict = std::vector<std::pair<NestedValue, NestedValue>>;
+  std::variant<std::monostate, bool, int64_t, double, std::string, Tensor, List, Dict> value;
+};
+
+// `root` names each tensor by its number, once.
+void write_nested_checkpoint(const std::filesystem::path& path,
+                             const std::vector<TensorToWrite>& tensors, const NestedValue& root);
 
 }  // namespace sdtune

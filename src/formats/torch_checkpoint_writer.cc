@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "base/error.h"
@@ -81,6 +82,10 @@ class PickleWriter {
       put<int64_t>(value);
     }
   }
+  void floating(double value) {
+    put<uint8_t>('G');
+    put<uint64_t>(__builtin_bswap64(std::bit_cast<uint64_t>(value)));
+  }
   void integers(const std::vector<int64_t>& values) {
     raw("(");
     for (const int64_t value : values) integer(value);
@@ -158,6 +163,46 @@ std::string checkpoint_pickle(const std::vector<TensorToWrite>& tensors,
   return pickle.finish();
 }
 
+// Writes one value after the other, dictionaries and lists around those within them.
+class NestedPickle {
+ public:
+  explicit NestedPickle(const std::vector<TensorToWrite>& tensors) : tensors_(tensors) {}
+
+  std::string write(const NestedValue& root) {
+    add(root);
+    return pickle_.finish();
+  }
+
+ private:
+  void add(const NestedValue& v) {
+    std::visit([this](const auto& value) { add(value); }, v.value);
+  }
+  void add(std::monostate) { pickle_.raw("N"); }
+  void add(bool value) { pickle_.raw(value ? "\x88" : "\x89"); }
+  void add(int64_t value) { pickle_.integer(value); }
+  void add(double value) { pickle_.floating(value); }
+  void add(const std::string& value) { pickle_.text(value); }
+  void add(const NestedValue::Tensor& tensor) {
+    pickle_.tensor(tensors_.at(tensor.number).info, std::to_string(tensor.number));
+  }
+  void add(const NestedValue::List& list) {
+    pickle_.raw("](");
+    for (const NestedValue& item : list) add(item);
+    pickle_.raw("e");
+  }
+  void add(const NestedValue::Dict& dict) {
+    pickle_.raw("}(");
+    for (const auto& [key, value] : dict) {
+      add(key);
+      add(value);
+    }
+    pickle_.raw("u");
+  }
+
+  const std::vector<TensorToWrite>& tensors_;
+  PickleWriter pickle_;
+};
+
 void check_for_checkpoint(const std::filesystem::path& path,
                           const std::vector<TensorToWrite>& tensors) {
   check_tensors_to_write(path, tensors);
@@ -172,16 +217,13 @@ void check_for_checkpoint(const std::filesystem::path& path,
   }
 }
 
-}  // namespace
-
-void write_torch_checkpoint(const std::filesystem::path& path,
-                            const std::vector<TensorToWrite>& tensors,
-                            const CheckpointExtras& extras) {
-  check_for_checkpoint(path, tensors);
+// The zip form, with tensor i's bytes in data/i.
+void write_archive(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors,
+                   std::string_view pickle) {
   AtomicFile file(path);
   StoredZipWriter zip(file);
   const std::string folder = kFolder;
-  zip.add(folder + "data.pkl", checkpoint_pickle(tensors, extras));
+  zip.add(folder + "data.pkl", pickle);
   zip.add(folder + "byteorder", "little");
   for (size_t i = 0; i < tensors.size(); ++i) {
     zip.begin(folder + "data/" + std::to_string(i), tensors[i].info.bytes());
@@ -191,6 +233,21 @@ void write_torch_checkpoint(const std::filesystem::path& path,
   zip.add(folder + "version", "3\n");
   zip.finish();
   file.commit();
+}
+
+}  // namespace
+
+void write_torch_checkpoint(const std::filesystem::path& path,
+                            const std::vector<TensorToWrite>& tensors,
+                            const CheckpointExtras& extras) {
+  check_for_checkpoint(path, tensors);
+  write_archive(path, tensors, checkpoint_pickle(tensors, extras));
+}
+
+void write_nested_checkpoint(const std::filesystem::path& path,
+                             const std::vector<TensorToWrite>& tensors, const NestedValue& root) {
+  check_for_checkpoint(path, tensors);
+  write_archive(path, tensors, NestedPickle(tensors).write(root));
 }
 
 }  // namespace sdtune

@@ -24,7 +24,7 @@ class ZipCheckpoint {
     folder_ = first.substr(0, first.find('/') + 1);
   }
 
-  CheckpointContent read() const {
+  CheckpointContent read(FindTensors find_tensors) const {
     const ZipEntry* pickle = find("data.pkl");
     if (pickle == nullptr) {
       throw Error("the zip archive holds no data.pkl, so it is no torch checkpoint", where_,
@@ -40,7 +40,7 @@ class ZipCheckpoint {
     if (graph.bytes != pickle->size) {
       throw Error("the checkpoint's data.pkl goes on after its end", where_, kHint);
     }
-    return {find_state_dict(graph, where_), locate(graph)};
+    return {find_tensors(graph, where_), locate(graph)};
   }
 
  private:
@@ -94,8 +94,9 @@ class ZipCheckpoint {
 
 }  // namespace
 
-CheckpointContent read_zip_checkpoint(std::span<const std::byte> file, const std::string& where) {
-  return ZipCheckpoint(file, where).read();
+CheckpointContent read_zip_checkpoint(std::span<const std::byte> file, const std::string& where,
+                                      FindTensors find) {
+  return ZipCheckpoint(file, where).read(find);
 }
 
 }  // namespace sdtune

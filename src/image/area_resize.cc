@@ -113,35 +113,39 @@ void shrink_planes(const float* rows, size_t stride, const Covers& covers, float
 // Source rows shrunk to the target's width, a block at a time; asked for from the top down.
 class ShrunkRows {
  public:
-  ShrunkRows(const Pixels& from, int width)
-      : from_(from),
+  ShrunkRows(const RowSource& rows, Size from, int channels, int width)
+      : rows_(rows),
+        height_(from.height),
+        channels_(channels),
         covers_(area_covers(from.width, width)),
-        stride_(from.stride() + 1),
+        stride_(size_t{1} * from.width * channels + 1),
         source_(kBlockRows * stride_),
         values_(kBlockRows * row_length()) {}
 
-  size_t row_length() const { return covers_.positions.size() * (from_.channels == 3 ? 4 : 1); }
+  size_t row_length() const { return covers_.positions.size() * (channels_ == 3 ? 4 : 1); }
 
   // [width, 4], or [width] of a plane.
   const float* row(int y) {
     if (y / kBlockRows != block_) {
       block_ = y / kBlockRows;
-      shrink_block();
+      next_block();
     }
     return &values_[(y % kBlockRows) * row_length()];
   }
 
  private:
-  void shrink_block() {
+  void next_block() {
     for (int i = 0; i < kBlockRows; ++i) {
-      const int y = std::min(block_ * kBlockRows + i, from_.height - 1);
-      to_floats(from_.row(y), from_.stride(), &source_[i * stride_]);
+      const int y = std::min(block_ * kBlockRows + i, height_ - 1);
+      to_floats(rows_(y), stride_ - 1, &source_[i * stride_]);
     }
-    const auto shrink_rows = from_.channels == 3 ? shrink_colours : shrink_planes;
-    shrink_rows(source_.data(), stride_, covers_, values_.data());
+    const auto shrink_block = channels_ == 3 ? shrink_colours : shrink_planes;
+    shrink_block(source_.data(), stride_, covers_, values_.data());
   }
 
-  Pixels from_;
+  const RowSource& rows_;
+  int height_;
+  int channels_;
   Covers covers_;
   size_t stride_;
   std::vector<float> source_;  // [kBlockRows, stride]: no sum keeps a row's last value
@@ -168,22 +172,22 @@ void store_colours(const std::vector<uint8_t>& bytes, uint8_t* out) {
   std::memcpy(out, &bytes[i], 3);
 }
 
-std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {
-  ShrunkRows rows(from, width);
-  std::vector<float> sums(rows.row_length());
+std::vector<uint8_t> shrink_by_parts(const RowSource& rows, Size from, int channels, Size to) {
+  ShrunkRows shrunk(rows, from, channels, to.width);
+  std::vector<float> sums(shrunk.row_length());
   std::vector<uint8_t> bytes(sums.size());
-  const size_t stride = size_t{1} * width * from.channels;
-  std::vector<uint8_t> out(stride * height);
-  const Covers covers = area_covers(from.height, height);
+  const size_t stride = size_t{1} * to.width * channels;
+  std::vector<uint8_t> out(stride * to.height);
+  const Covers covers = area_covers(from.height, to.height);
   const float* weight = covers.weights.data();
-  for (int y = 0; y < height; ++y) {
+  for (int y = 0; y < to.height; ++y) {
     const Cover& cover = covers.positions[y];
     std::fill(sums.begin(), sums.end(), 0.0f);
     for (int k = cover.first; k < cover.first + cover.count; ++k) {
-      add_weighted(rows.row(k), *weight++, sums.size(), sums.data());
+      add_weighted(shrunk.row(k), *weight++, sums.size(), sums.data());
     }
     to_bytes(sums.data(), sums.size(), bytes.data());
-    if (from.channels == 3) {
+    if (channels == 3) {
       store_colours(bytes, &out[y * stride]);
     } else {
       std::copy(bytes.begin(), bytes.end(), &out[y * stride]);
@@ -195,25 +199,24 @@ std::vector<uint8_t> shrink(const Pixels& from, int width, int height) {
 bool is_whole(double factor) { return std::abs(factor - std::lrint(factor)) < DBL_EPSILON; }
 
 // The sum of `factor` x `factor` blocks is exact, so OpenCV's one rounding of sum / area is too.
-std::vector<uint8_t> shrink_by_whole(const Pixels& from, int width, int height) {
-  const int across = static_cast<int>(std::lrint(shrink_factor(from.width, width)));
-  const int down = static_cast<int>(std::lrint(shrink_factor(from.height, height)));
+std::vector<uint8_t> shrink_by_whole(const RowSource& rows, Size from, int channels, Size to) {
+  const int across = static_cast<int>(std::lrint(shrink_factor(from.width, to.width)));
+  const int down = static_cast<int>(std::lrint(shrink_factor(from.height, to.height)));
   const float share = 1.0f / static_cast<float>(across * down);
-  const int channels = from.channels;
-  std::vector<uint8_t> out(size_t{1} * width * height * channels);
-  std::vector<uint32_t> sums(from.stride());
-  uint8_t* to = out.data();
-  for (int y = 0; y < height; ++y) {
+  std::vector<uint8_t> out(size_t{1} * to.width * to.height * channels);
+  std::vector<uint32_t> sums(size_t{1} * from.width * channels);
+  uint8_t* next = out.data();
+  for (int y = 0; y < to.height; ++y) {
     std::fill(sums.begin(), sums.end(), 0u);
     for (int k = 0; k < down; ++k) {
-      const uint8_t* row = from.row(y * down + k);
+      const uint8_t* row = rows(y * down + k);
       for (size_t i = 0; i < sums.size(); ++i) sums[i] += row[i];
     }
-    for (int x = 0; x < width; ++x) {
+    for (int x = 0; x < to.width; ++x) {
       for (int c = 0; c < channels; ++c) {
         uint32_t sum = 0;
         for (int k = 0; k < across; ++k) sum += sums[(x * across + k) * channels + c];
-        *to++ = to_byte(static_cast<float>(sum) * share);
+        *next++ = to_byte(static_cast<float>(sum) * share);
       }
     }
   }
@@ -222,14 +225,25 @@ std::vector<uint8_t> shrink_by_whole(const Pixels& from, int width, int height) 
 
 }  // namespace
 
+bool shrinks_by_rows(Size from, Size to) {
+  if (to.width > from.width || to.height > from.height) return false;
+  const double across = shrink_factor(from.width, to.width);
+  const double down = shrink_factor(from.height, to.height);
+  const bool halves =
+      is_whole(across) && is_whole(down) && std::lrint(across) == 2 && std::lrint(down) == 2;
+  return !halves;
+}
+
+std::vector<uint8_t> shrink_rows(const RowSource& rows, Size from, int channels, Size to) {
+  const bool whole = is_whole(shrink_factor(from.width, to.width)) &&
+                     is_whole(shrink_factor(from.height, to.height));
+  return (whole ? shrink_by_whole : shrink_by_parts)(rows, from, channels, to);
+}
+
 std::vector<uint8_t> resize_area(const Pixels& from, int width, int height) {
-  const bool grows = width > from.width || height > from.height;
-  const double across = shrink_factor(from.width, width);
-  const double down = shrink_factor(from.height, height);
-  const bool whole = is_whole(across) && is_whole(down);
-  const bool halves = whole && std::lrint(across) == 2 && std::lrint(down) == 2;
-  if (grows || halves) return resize_by_opencv(from, width, height, cv::INTER_AREA);
-  return whole ? shrink_by_whole(from, width, height) : shrink(from, width, height);
+  const Size size{from.width, from.height}, to{width, height};
+  if (!shrinks_by_rows(size, to)) return resize_by_opencv(from, width, height, cv::INTER_AREA);
+  return shrink_rows([&](int y) { return from.row(y); }, size, from.channels, to);
 }
 
 }  // namespace sdtune

@@ -165,8 +165,8 @@ int shrink_for(Size size, Size at_least) {
 
 // A JPEG whose pixels are sRGB as they are, decoded without libvips; nothing for any other picture.
 // `header` is the same picture as libvips opened it.
-std::optional<Image> decode_directly(const std::string& bytes, const VImage& header, int shrink,
-                                     const fs::path& path) {
+std::optional<Image> decode_directly(const std::string& bytes, const VImage& header,
+                                     const DecodeOptions& options, const fs::path& path) {
   if (!is_jpeg(bytes)) return std::nullopt;
   try {
     if (needs_profile(header)) return std::nullopt;
@@ -174,8 +174,11 @@ std::optional<Image> decode_directly(const std::string& bytes, const VImage& hea
     vips_error_clear();
     return std::nullopt;
   }
-  std::optional<Image> image = decode_plain_jpeg(bytes, shrink);
   const int orientation = vips_image_get_orientation(header.get_image());
+  const Size size = upright_size(header);
+  const bool resizes = orientation <= 1 && options.then && options.then->from == size;
+  std::optional<Image> image = decode_plain_jpeg(bytes, shrink_for(size, options.at_least),
+                                                 resizes ? options.then->to : Size{});
   if (!image || orientation <= 1) return image;
   VImage stored = VImage::new_from_memory(image->rgb.data(), image->rgb.size(), image->width,
                                           image->height, 3, VIPS_FORMAT_UCHAR)
@@ -200,8 +203,8 @@ Image decode_image(const fs::path& path, const DecodeOptions& options) {
   const std::string bytes = read_picture_file(path);
   try {
     VImage pixels = open_picture(bytes, path);
+    if (auto image = decode_directly(bytes, pixels, options, path)) return std::move(*image);
     const int shrink = shrink_for(upright_size(pixels), options.at_least);
-    if (auto image = decode_directly(bytes, pixels, shrink, path)) return std::move(*image);
     if (shrink > 1) pixels = open_shrunk_picture(bytes, path, shrink);
     // Turning reads rows out of order, which a sequential source cannot give.
     if (vips_image_get_orientation(pixels.get_image()) > 1) pixels = pixels.copy_memory().autorot();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "image/image.h"
 
@@ -12,6 +13,12 @@ namespace sdtune {
 // .jxl .gif .tif .tiff. Used to list folders; decode_image goes by content.
 bool is_image_name(const std::filesystem::path& path);
 
+// A picture of `from` that is going to be resized to `to` by area (Interpolation::kArea).
+struct AreaResize {
+  Size from;
+  Size to;
+};
+
 struct DecodeOptions {
   // Fills Image::alpha where the picture has alpha. The colours are the same with and without it.
   bool keep_alpha = false;
@@ -20,6 +27,9 @@ struct DecodeOptions {
   // fraction of the time, and never below this size. Its pixels are close to those of a full decode
   // and resize, not equal. No size: everything is decoded.
   Size at_least = {};
+  // What the caller will do with the picture next. A plain JPEG of that upright size comes back
+  // with it done, the same pixels in less time and memory; any other picture as it is.
+  std::optional<AreaResize> then = {};
 };
 
 // Decodes a picture by its content: the first frame, EXIF orientation applied, an embedded ICC

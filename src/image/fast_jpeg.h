@@ -15,6 +15,10 @@ namespace sdtune {
 // also make 3/8 or 5/8 of a picture, but only these sizes have vector code and the others take
 // longer than the next larger one. Nothing for what is no YCbCr or grey JPEG of 8 bits, and for
 // data that libjpeg has any complaint about. The caller bounds the number of pixels. Any thread.
-std::optional<Image> decode_plain_jpeg(std::string_view bytes, int shrink);
+//
+// With `area` the picture comes out resized to it by area, with the pixels of resize(): row by row
+// as they are decoded, so that the larger picture is never stored. Where that cannot be done by
+// rows (area_resize.h) it comes out as without.
+std::optional<Image> decode_plain_jpeg(std::string_view bytes, int shrink, Size area = {});
 
 }  // namespace sdtune

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "image/area_resize.h"
 #include "image/decode.h"
 #include "image/resize.h"
 #include "image/test_pictures.h"
@@ -163,6 +164,45 @@ TEST(FastJpeg, OrientationsEqualThoseOfAFullDecode) {
     ASSERT_EQ(fast.size(), (Size{whole.width / 2, whole.height / 2})) << orientation;
     EXPECT_LE(mean_difference(fast, resize(whole, fast.width, fast.height)), 1) << orientation;
   }
+}
+
+// Sizes that shrink by parts, by whole factors, by two (OpenCV's own) and not at all.
+TEST(FastJpeg, ResizedWhileDecodedEqualsResizedAfterwards) {
+  const std::string bytes = jpeg_bytes(vips_picture(soft_picture(200, 148)));
+  for (const int shrink : {1, 2, 4}) {
+    const Image stored = *decode_plain_jpeg(bytes, shrink);
+    for (const Size to : {Size{37, 29}, {50, 37}, {100, 74}, {20, 37}, {200, 100}, {1, 1}}) {
+      const Image at_once = *decode_plain_jpeg(bytes, shrink, to);
+      const bool by_rows = shrinks_by_rows(stored.size(), to);
+      ASSERT_EQ(at_once.size(), by_rows ? to : stored.size());
+      EXPECT_EQ(resize(at_once, to.width, to.height, Interpolation::kArea).rgb,
+                resize(stored, to.width, to.height, Interpolation::kArea).rgb)
+          << shrink << " " << to.width;
+    }
+  }
+}
+
+TEST(FastJpeg, DamageIsSeenWhileResizing) {
+  const std::string bytes = jpeg_bytes(vips_picture(soft_picture(200, 148)));
+  ASSERT_TRUE(decode_plain_jpeg(bytes, 1, {37, 29}));
+  for (size_t length = 0; length + 2 < bytes.size(); length += 13) {
+    EXPECT_FALSE(decode_plain_jpeg(bytes.substr(0, length), 1, {37, 29})) << length;
+  }
+}
+
+TEST(FastJpeg, OnlyTheUprightPictureOfTheToldSizeIsResized) {
+  TestFolder folder;
+  VImage picture = vips_picture(soft_picture(160, 96));
+  const AreaResize told{{160, 96}, {50, 30}};
+  const auto decoded = [&](int orientation, const AreaResize& then) {
+    picture.set("orientation", orientation);
+    folder.write("a.jpg", jpeg_bytes(picture));
+    return decode_image(folder / "a.jpg", {.then = then}).size();
+  };
+  EXPECT_EQ(decoded(1, told), (Size{50, 30}));
+  EXPECT_EQ(decoded(1, {{161, 96}, {50, 30}}), (Size{160, 96}));
+  EXPECT_EQ(decoded(2, told), (Size{160, 96}));
+  EXPECT_EQ(decoded(6, {{96, 160}, {30, 50}}), (Size{96, 160}));
 }
 
 TEST(FastJpeg, ProfileIsAppliedAsInAFullDecode) {

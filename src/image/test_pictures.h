@@ -16,9 +16,10 @@ namespace sdtune {
 
 class TestFolder {
  public:
-  TestFolder() {
+  explicit TestFolder(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
     std::random_device device;
-    path_ = std::filesystem::temp_directory_path() / ("sdtune-test-" + std::to_string(device()));
+    path_ = parent / ("sdtune-test-" + std::to_string(device()));
     std::filesystem::create_directories(path_);
   }
   ~TestFolder() {

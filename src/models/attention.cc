@@ -48,8 +48,9 @@ void Attention::visit(ParameterVisitor& v) {
 
 at::Tensor Attention::forward(const at::Tensor& x, const at::Tensor& context) const {
   at::Tensor q = split_heads(to_q.forward(x), heads);
-  at::Tensor k = split_heads(to_k.forward(context), heads);
-  at::Tensor v = split_heads(to_v.forward(context), heads);
+  const KeyValueSources from = sources ? sources(context) : KeyValueSources{context, context};
+  at::Tensor k = split_heads(to_k.forward(from.keys), heads);
+  at::Tensor v = split_heads(to_v.forward(from.values), heads);
   if (upcast) {
     q = q.to(at::kFloat);
     k = k.to(at::kFloat);

@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <vector>
 
 #include "models/layers.h"
@@ -24,6 +25,10 @@ struct AttentionSizes {
       false;  // products and softmax in fp32 whatever the computing type (SD 2.1 overflows fp16)
 };
 
+struct KeyValueSources {
+  at::Tensor keys, values;  // [B, m, context_channels], what each is projected from
+};
+
 struct Attention {
   explicit Attention(const AttentionSizes& sizes);
   void visit(ParameterVisitor& v);
@@ -33,6 +38,9 @@ struct Attention {
   int64_t heads;
   bool upcast;
   Linear to_q, to_k, to_v, to_out;
+  // Makes the sources of keys and values from the context; empty: both are the context. What a
+  // hypernetwork sets.
+  std::function<KeyValueSources(const at::Tensor& context)> sources;
 };
 
 struct FeedForward {

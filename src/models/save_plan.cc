@@ -10,20 +10,6 @@
 namespace sdtune {
 namespace {
 
-std::optional<DType> cast_type(SavePrecision precision) {
-  switch (precision) {
-    case SavePrecision::kFloat:
-      return DType::kF32;
-    case SavePrecision::kFp16:
-      return DType::kF16;
-    case SavePrecision::kBf16:
-      return DType::kBF16;
-    case SavePrecision::kAsTrained:
-      break;
-  }
-  return std::nullopt;
-}
-
 template <class Model>
 void take_parameters(PartValues& values, Model* model) {
   if (!model) return;
@@ -138,6 +124,20 @@ void check_parameters(const PartValues& values) {
 }
 
 }  // namespace
+
+std::optional<DType> cast_type(SavePrecision precision) {
+  switch (precision) {
+    case SavePrecision::kFloat:
+      return DType::kF32;
+    case SavePrecision::kFp16:
+      return DType::kF16;
+    case SavePrecision::kBf16:
+      return DType::kBF16;
+    case SavePrecision::kAsTrained:
+      break;
+  }
+  return std::nullopt;
+}
 
 WeightValues PartValues::values(const BoundWeight& weight) const {
   if (!trained.empty()) return values_of(trained.at(weight.want.name));

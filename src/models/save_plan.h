@@ -30,6 +30,9 @@ struct ModelValues {
   PartValues text_encoder;
 };
 
+// The type that all trained and cast weights get; nothing for kAsTrained.
+std::optional<DType> cast_type(SavePrecision precision);
+
 ModelValues values_to_save(const ModelSource& source, const TrainedParts& trained,
                            SavePrecision precision);
 

@@ -29,6 +29,13 @@ class Adafactor : public TensorOptimizer {
 
   bool follows_schedule() const override { return !options_.relative_step; }
 
+  void remark_on_rates() const override {
+    if (!options_.relative_step) return;
+    log_info(
+        "Adafactor's relative step finds the learning rate: --learning_rate and --lr_scheduler "
+        "have no effect");
+  }
+
   // That of the group's first parameter, as transformers' AdafactorSchedule shows it.
   std::optional<double> adapted_rate(size_t group) const override {
     if (!options_.relative_step || !last_rates_[group].defined()) return std::nullopt;
@@ -58,7 +65,7 @@ class Adafactor : public TensorOptimizer {
       change = average.mul_(*options_.beta1).add_(change, 1 - *options_.beta1);
     }
     if (options_.weight_decay != 0) {
-      update.weight.sub_(update.weight * (rate * options_.weight_decay));
+      update.weight.addcmul_(update.weight, rate * options_.weight_decay, -1);
     }
     update.weight.sub_(change);
   }
@@ -114,13 +121,7 @@ AdafactorOptions read_options(ArgumentReader& arguments) {
 
 OptimizerTable adafactor_optimizers() {
   return {{"AdaFactor", [](std::vector<ParameterGroup> groups, ArgumentReader& arguments) {
-             const AdafactorOptions options = read_options(arguments);
-             if (options.relative_step && !groups.empty()) {
-               log_info(
-                   "Adafactor's relative step finds the learning rate: --learning_rate and "
-                   "--lr_scheduler have no effect");
-             }
-             return std::make_unique<Adafactor>(std::move(groups), options);
+             return std::make_unique<Adafactor>(std::move(groups), read_options(arguments));
            }}};
 }
 

@@ -31,6 +31,9 @@ AdaptiveRate::AdaptiveRate(std::vector<ParameterGroup> groups, AdaptiveRateOptio
   shared_.add("d", state_number(options.d0));
   shared_.add("k", state_number(0));
   for (const char* name : sums) shared_.add(name, state_number(0));
+}
+
+void AdaptiveRate::remark_on_rates() const {
   for (const ParameterGroup& group : groups_) {
     if (group.learning_rate > 0 && group.learning_rate <= 0.1) {
       log_warning(
@@ -64,7 +67,9 @@ void AdaptiveRate::step(const UpdateMoment& moment) {
     gather(update);
     if (moves_while_gathering()) store(update);
   });
-  if (!adapt() || moves_while_gathering()) return;
+  if (!adapt()) return;
+  set_shared("k", shared("k") + 1);
+  if (moves_while_gathering()) return;
   each_with_gradient([&](size_t g, size_t i) {
     TensorUpdate update = prepare(g, i, moment);
     apply(update);
@@ -77,6 +82,15 @@ std::optional<double> AdaptiveRate::adapted_rate(size_t) const { return d() * ra
 double AdaptiveRate::bias_correction(double beta1, double beta2) const {
   const double t = shared("k") + 1;
   return std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
+}
+
+bool AdaptiveRate::follow_products(double decay, DeviceSum& products, DeviceSum& length) {
+  const double numerator = decay * shared("numerator_weighted") + (1 - decay) * products.take();
+  const double divisor = (1 - decay) * length.take();
+  if (divisor == 0) return false;
+  set_shared("numerator_weighted", numerator);
+  if (rate_ > 0) grow_to(numerator / divisor);
+  return true;
 }
 
 void AdaptiveRate::grow_to(double estimate) {

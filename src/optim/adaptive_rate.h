@@ -31,8 +31,7 @@ at::Tensor inner_product(const at::Tensor& a, const at::Tensor& b);
 
 class AdaptiveRate : public TensorOptimizer {
  public:
-  // Warns where learning rates are far from 1, which they multiply d by. `sums` names the numbers
-  // that the rule keeps beside "d" and the count of steps "k".
+  // `sums` names the numbers that the rule keeps beside "d" and the count of steps "k".
   AdaptiveRate(std::vector<ParameterGroup> groups, AdaptiveRateOptions options,
                std::initializer_list<const char*> sums);
 
@@ -41,6 +40,8 @@ class AdaptiveRate : public TensorOptimizer {
   bool updates_tensor_by_tensor() const override { return false; }
   void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;
   std::optional<double> adapted_rate(size_t group) const override;
+  // Warns where learning rates are far from 1: they multiply d.
+  void remark_on_rates() const override;
 
  protected:
   // Before the first pass; false where this step can do nothing.
@@ -57,6 +58,9 @@ class AdaptiveRate : public TensorOptimizer {
   double d() const { return shared("d"); }
   // Adam's, for the step under way: sqrt(1 - beta2^t) / (1 - beta1^t).
   double bias_correction(double beta1, double beta2) const;
+  // adapt() of D-Adaptation on Adam and on Lion: the estimate is a moving average of the products
+  // of gradient and s, kept as "numerator_weighted", over the 1-norm of s.
+  bool follow_products(double decay, DeviceSum& products, DeviceSum& length);
   // d grows to the estimate, as far as it may, and never shrinks.
   void grow_to(double estimate);
 

@@ -46,9 +46,9 @@ class Came : public TensorOptimizer {
       update.weight.add_(average, -update.rate);
       return;
     }
-    const at::Tensor residual = (change - average).square_().add_(options_.eps_confidence);
+    const at::Tensor residual = change.sub_(average).square_().add_(options_.eps_confidence);
     const at::Tensor confidence = factored_inverse_root(state, "exp_avg_res", residual, beta3);
-    update.weight.sub_(confidence * average, update.rate);
+    update.weight.addcmul_(confidence, average, -update.rate);
   }
 
  private:

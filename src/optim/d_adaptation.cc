@@ -78,16 +78,7 @@ class DAdaptAdam : public DAdaptAdamBase {
     length_.add(s.abs().sum());
   }
 
-  bool adapt() override {
-    const double numerator =
-        root_beta2_ * shared("numerator_weighted") + (1 - root_beta2_) * numerator_.take();
-    const double length = length_.take();
-    if (length == 0) return false;
-    set_shared("numerator_weighted", numerator);
-    if (rate_ > 0) grow_to(numerator / ((1 - root_beta2_) * length));
-    set_shared("k", shared("k") + 1);
-    return true;
-  }
+  bool adapt() override { return follow_products(root_beta2_, numerator_, length_); }
 
  private:
   double root_beta2_;
@@ -123,7 +114,6 @@ class DAdaptAdamPreprint : public DAdaptAdamBase {
     if (length == 0) return false;
     set_shared("gsq_weighted", gradients);
     if (rate_ > 0) grow_to((sums / rest - gradients) / length);
-    set_shared("k", shared("k") + 1);
     return true;
   }
 
@@ -221,15 +211,7 @@ class DAdaptLion : public AdaptiveRate {
     length_.add(s.abs().sum());
   }
 
-  bool adapt() override {
-    const double numerator =
-        root_beta2_ * shared("numerator_weighted") + (1 - root_beta2_) * numerator_.take();
-    const double length = length_.take();
-    if (length == 0) return false;
-    set_shared("numerator_weighted", numerator);
-    if (rate_ > 0) grow_to(numerator / ((1 - root_beta2_) * length));
-    return true;
-  }
+  bool adapt() override { return follow_products(root_beta2_, numerator_, length_); }
 
  private:
   DAdaptOptions options_;
@@ -280,7 +262,6 @@ class DAdaptSgd : public AdaptiveRate {
     if (squares == 0) return false;
     set_shared("numerator_weighted", numerator);
     if (rate_ > 0) grow_to(2 * numerator / std::sqrt(squares));
-    set_shared("k", shared("k") + 1);
     return true;
   }
 

@@ -16,14 +16,14 @@ void add_factors(const at::Tensor& parameter, const std::string& name, Parameter
   state.add(name + "_col", at::zeros(columns, options));
 }
 
-at::Tensor factored_inverse_root(ParameterState& state, const std::string& name,
-                                 const at::Tensor& square, double decay) {
+at::Tensor factored_inverse_root(ParameterState& state, const std::string& name, at::Tensor square,
+                                 double decay) {
   at::Tensor& row = state[name + "_row"];
   at::Tensor& column = state[name + "_col"];
   row.mul_(decay).add_(square.mean(-1), 1 - decay);
   column.mul_(decay).add_(square.mean(-2), 1 - decay);
   const at::Tensor row_factor = row.div(row.mean(-1, /*keepdim=*/true)).rsqrt_().unsqueeze(-1);
-  return row_factor * column.unsqueeze(-2).rsqrt();
+  return at::mul_out(square, row_factor, column.unsqueeze(-2).rsqrt());
 }
 
 at::Tensor root_mean_square(const at::Tensor& tensor) {

@@ -16,9 +16,9 @@ bool is_factored(const at::Tensor& parameter);
 void add_factors(const at::Tensor& parameter, const std::string& name, ParameterState& state);
 
 // Moves both towards the means of `square` by 1 - decay, and returns one over the square root of
-// the moment that they stand for, in the shape of `square`.
-at::Tensor factored_inverse_root(ParameterState& state, const std::string& name,
-                                 const at::Tensor& square, double decay);
+// the moment that they stand for, in the memory of `square`.
+at::Tensor factored_inverse_root(ParameterState& state, const std::string& name, at::Tensor square,
+                                 double decay);
 
 // The root mean square of all elements, [] on the tensor's device.
 at::Tensor root_mean_square(const at::Tensor& tensor);

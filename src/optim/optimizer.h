@@ -72,6 +72,10 @@ class Optimizer {
   // tensor at a time. To be called before the first step. UsageError where the rule does not update
   // tensor by tensor. No difference for parameters on the CPU.
   virtual void keep_state_on_host();
+  virtual bool state_is_on_host() const { return false; }
+
+  // Logs what the user should know of the rates that were given, where the rule has its own.
+  virtual void remark_on_rates() const {}
 
   // bf16 weights are stored by stochastic rounding unless this is off.
   void round_stochastically(bool on) { rounds_stochastically_ = on; }

@@ -77,7 +77,6 @@ class Prodigy : public AdaptiveRate {
       set_shared("d", std::min(shared("d_max"), start * adaptive_.growth_rate));
       set_shared("d_numerator", numerator);
     }
-    set_shared("k", shared("k") + 1);
     return true;
   }
 

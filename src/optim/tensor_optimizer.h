@@ -57,6 +57,7 @@ class TensorOptimizer : public Optimizer {
   void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;
   void visit_state(const StateVisitor& visitor) override;
   void keep_state_on_host() override;
+  bool state_is_on_host() const override { return state_is_on_host_; }
 
  protected:
   // Adds what the rule keeps for a parameter, as it is before the first update. `parameter` may be

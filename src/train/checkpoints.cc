@@ -41,12 +41,13 @@ bool Checkpoints::save_model(SaveMoment moment, const Position& position) {
 }
 
 bool Checkpoints::save_one_model(SaveMoment moment, const Position& position, bool ema) {
-  const SaveFormat format = trained_model_format(trainee_, options_.save);
   const auto form_of = [&](SaveMoment of) {
     of.ema = ema;
     return of;
   };
-  const auto path_of = [&](SaveMoment of) { return model_path(options_, format, form_of(of)); };
+  const auto path_of = [&](SaveMoment of) {
+    return trained_model_path(trainee_, options_, form_of(of));
+  };
   if (!attempt("checkpoint", path_of(moment), position.step,
                [&] { save_trained_model(trainee_, options_, form_of(moment), position); })) {
     return false;

@@ -1,14 +1,14 @@
 #include "train/memory_plan.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/CachingDeviceAllocator.h>
 
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/system.h"
 #include "models/unet_memory.h"
 #include "optim/make_optimizer.h"
+#include "optim/update_memory.h"
+#include "train/device_memory.h"
 
 namespace sdtune {
 
@@ -37,27 +37,33 @@ std::vector<ParameterGroup> shapes(const Trainee& trainee, at::ScalarType type) 
   return groups;
 }
 
-uint64_t state_bytes(const std::string& type, const std::vector<std::string>& arguments,
-                     std::vector<ParameterGroup> groups) {
-  const auto optimizer = make_optimizer(type, std::move(groups), OptimizerArguments(arguments));
+NamedParameter largest_of(const std::vector<ParameterGroup>& groups) {
+  const NamedParameter* largest = nullptr;
+  for (const ParameterGroup& group : groups) {
+    for (const NamedParameter& parameter : group.parameters) {
+      if (largest == nullptr || parameter.tensor.numel() > largest->tensor.numel()) {
+        largest = &parameter;
+      }
+    }
+  }
+  return *largest;
+}
+
+uint64_t bytes_of_state(Optimizer& optimizer) {
   uint64_t bytes = 0;
-  optimizer->visit_state([&](const std::string&, const at::Tensor& s) { bytes += s.nbytes(); });
+  optimizer.visit_state([&](const std::string&, const at::Tensor& s) { bytes += s.nbytes(); });
   return bytes;
 }
 
-// A fused update holds one gradient, and of narrow weights fp32 copies of both.
-uint64_t largest_update(const std::vector<ParameterGroup>& groups) {
-  uint64_t largest = 0;
-  for (const ParameterGroup& group : groups) {
-    for (const NamedParameter& parameter : group.parameters) {
-      const uint64_t own = parameter.tensor.nbytes();
-      const uint64_t copies = parameter.tensor.scalar_type() == at::kFloat
-                                  ? 0
-                                  : 2 * sizeof(float) * parameter.tensor.numel();
-      largest = std::max(largest, own + copies);
-    }
-  }
-  return largest;
+// On the device. What lives on the host visits it one tensor at a time.
+uint64_t state_bytes(const Trainee& trainee, const MemorySettings& settings,
+                     const std::vector<ParameterGroup>& groups) {
+  const OptimizerArguments arguments(settings.optimizer_args);
+  const auto optimizer = make_optimizer(settings.optimizer_type, groups, arguments);
+  const bool is_away = settings.offload_optimizer || optimizer->state_is_on_host();
+  if (!is_away || !trainee.device.is_cuda()) return bytes_of_state(*optimizer);
+  const ParameterGroup largest{.parameters = {largest_of(groups)}};
+  return bytes_of_state(*make_optimizer(settings.optimizer_type, {largest}, arguments));
 }
 
 UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
@@ -78,9 +84,11 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
 // gradients that are there already.
 uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
   const uint64_t width = c10::elementSize(settings.compute);
-  const uint64_t gradient = settings.fused_backward ? 0 : c10::elementSize(settings.weights);
+  const bool frozen = settings.frozen_unet;  // then in the computing type already
+  const uint64_t gradient =
+      settings.fused_backward || frozen ? 0 : c10::elementSize(settings.weights);
   // Weights of another type are kept as they were computed with.
-  const uint64_t cast = settings.compute == settings.weights ? 0 : width;
+  const uint64_t cast = settings.compute == settings.weights || frozen ? 0 : width;
   uint64_t kept = 0;
   for (const UnitMemory& unit : units) {
     kept += width * unit.result;
@@ -109,18 +117,6 @@ uint64_t all_activations(const std::vector<UnitMemory>& units, const MemorySetti
   return (elements + largest) * c10::elementSize(settings.compute);
 }
 
-uint64_t loaded_bytes(at::Device device) {
-  if (!device.is_cuda()) return resident_bytes();
-  using c10::CachingAllocator::StatType;
-  const auto stats = c10::getDeviceAllocator(at::kCUDA)->getDeviceStats(device.index());
-  return stats.allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
-}
-
-uint64_t free_for_us(at::Device device) {
-  if (!device.is_cuda()) return available_bytes();
-  return c10::getDeviceAllocator(at::kCUDA)->getMemoryInfo(device.index()).first;
-}
-
 std::string gigabytes(uint64_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) / kGigabyte);
 }
@@ -129,44 +125,44 @@ std::string gigabytes(uint64_t bytes) {
 
 MemorySettings memory_settings(const TrainOptions& options, const Trainee& trainee) {
   return {options.optimizer.type(),
+          options.optimizer.optimizer_args,
+          options.precision.offload_optimizer,
           trainee.precision.weights,
           trainee.precision.compute,
           options.run.gradient_checkpointing,
           options.precision.fused_backward_pass,
-          options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda())};
+          options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda()),
+          trainee.hypernetwork != nullptr};
 }
 
-MemoryPlan plan_memory(const Trainee& trainee, const TrainOptions& options, const Dataset& dataset,
-                       const MemorySettings& settings, uint64_t loaded) {
+MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
+                       const MemorySettings& settings) {
   const std::vector<ParameterGroup> groups = shapes(trainee, settings.weights);
+  const NamedParameter largest = largest_of(groups);
   MemoryPlan plan;
   plan.weights = bytes_of(groups);
-  plan.loaded = loaded - bytes_of(trainee.optimizer->groups()) + plan.weights;
-  const bool own_type = settings.optimizer_type == options.optimizer.type();
-  if (!(options.precision.offload_optimizer && trainee.device.is_cuda())) {
-    plan.optimizer = state_bytes(
-        settings.optimizer_type,
-        own_type ? options.optimizer.optimizer_args : std::vector<std::string>{}, groups);
-  }
+  plan.loaded = trainee.loaded_bytes - bytes_of(trainee.optimizer->groups()) + plan.weights;
+  plan.optimizer = state_bytes(trainee, settings, groups);
   if (settings.ema) plan.average = bytes_of(shapes(trainee, at::kFloat));
-  plan.gradients = settings.fused_backward ? largest_update(groups) : plan.weights;
+  plan.gradients = settings.fused_backward ? largest.tensor.nbytes() : plan.weights;
+  plan.update = static_cast<uint64_t>(
+      static_cast<double>(largest.tensor.numel()) *
+      update_bytes_per_element(settings.optimizer_type, OptimizerArguments(settings.optimizer_args),
+                               largest.tensor));
   const std::vector<UnitMemory> units =
       unet_memory(trainee.source->unet_config, largest_input(trainee, dataset));
   plan.activations = all_activations(units, settings);
-  const uint64_t update =
-      settings.fused_backward ? plan.gradients : plan.weights + largest_update(groups);
-  const uint64_t moving = std::max(
-      backward_peak(units, settings) + (settings.fused_backward ? plan.gradients : 0), update);
+  const uint64_t backward = backward_peak(units, settings);
+  const uint64_t update = plan.gradients + plan.update;
+  const uint64_t moving = settings.fused_backward ? backward + update : std::max(backward, update);
   plan.peak = plan.loaded + plan.optimizer + plan.average + moving;
   return plan;
 }
 
 std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions& options,
-                                      const Dataset& dataset, uint64_t loaded) {
+                                      const Dataset& dataset) {
   const MemorySettings own = memory_settings(options, trainee);
-  const auto peak = [&](const MemorySettings& s) {
-    return plan_memory(trainee, options, dataset, s, loaded).peak;
-  };
+  const auto peak = [&](const MemorySettings& s) { return plan_memory(trainee, dataset, s).peak; };
   std::vector<std::pair<uint64_t, std::string>> savings;
   const auto consider = [&](const MemorySettings& other, const std::string& words) {
     constexpr uint64_t kWorthIt = 100'000'000;
@@ -178,6 +174,7 @@ std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions
   consider(other, "--gradient_checkpointing");
   other = own;
   other.optimizer_type = "AdamW8bit";
+  other.optimizer_args.clear();
   consider(other, "--optimizer_type=AdamW8bit");
   other = own;
   other.fused_backward = true;
@@ -196,21 +193,19 @@ std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions
 
 MemoryPlan announce_memory(const Trainee& trainee, const TrainOptions& options,
                            const Dataset& dataset) {
-  const uint64_t loaded = loaded_bytes(trainee.device);
-  const MemoryPlan plan =
-      plan_memory(trainee, options, dataset, memory_settings(options, trainee), loaded);
+  const MemoryPlan plan = plan_memory(trainee, dataset, memory_settings(options, trainee));
   log_info("  memory: about {} at its peak", gigabytes(plan.peak));
-  log_info("    {} trained weights, {} other weights and the program, {} gradients",
+  log_info("    {} trained weights, {} other weights and the program, {} gradients and update",
            gigabytes(plan.weights), gigabytes(plan.loaded - plan.weights),
-           gigabytes(plan.gradients));
-  log_info("    {} optimizer, {} activations{}", gigabytes(plan.optimizer),
-           gigabytes(plan.activations),
-           plan.average > 0 ? ", " + gigabytes(plan.average) + " average of the weights" : "");
-  const uint64_t needed = plan.peak - std::min(plan.peak, loaded);
-  const uint64_t free = free_for_us(trainee.device);
+           gigabytes(plan.gradients + plan.update));
+  log_info(
+      "    {} optimizer, {} activations{}", gigabytes(plan.optimizer), gigabytes(plan.activations),
+      plan.average == 0 ? "" : fmt::format(", {} average of the weights", gigabytes(plan.average)));
+  const uint64_t needed = plan.peak - std::min(plan.peak, bytes_in_use(trainee.device));
+  const uint64_t free = bytes_free(trainee.device);
   if (needed > free) {
     log_warning("that is {} more than there is: {}", gigabytes(needed - free),
-                fmt::join(memory_hints(trainee, options, dataset, loaded), "; "));
+                fmt::join(memory_hints(trainee, options, dataset), "; "));
   }
   return plan;
 }

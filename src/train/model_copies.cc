@@ -20,11 +20,15 @@ void take_averages(const Ema& ema, const std::string& prefix, Model& model) {
 }  // namespace
 
 ModelCopies model_copies(const Trainee& trainee, bool ema) {
-  ModelCopies copies{trainee.unet, trainee.text_encoder};
-  if (ema) {
-    take_averages(*trainee.ema, "unet.", copies.unet);
-    take_averages(*trainee.ema, "text_encoder.", copies.text_encoder);
+  ModelCopies copies{trainee.unet, trainee.text_encoder, nullptr};
+  if (trainee.hypernetwork) {
+    copies.hypernetwork = std::make_unique<Hypernetwork>(*trainee.hypernetwork);
+    attach(copies.unet, *copies.hypernetwork);
   }
+  if (!ema) return copies;
+  take_averages(*trainee.ema, "unet.", copies.unet);
+  take_averages(*trainee.ema, "text_encoder.", copies.text_encoder);
+  if (copies.hypernetwork) take_averages(*trainee.ema, "hypernetwork.", *copies.hypernetwork);
   return copies;
 }
 

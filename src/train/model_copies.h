@@ -2,7 +2,10 @@
 // averages of the weights in their places.
 #pragma once
 
+#include <memory>
+
 #include "models/clip_text.h"
+#include "models/hypernetwork.h"
 #include "models/unet_2d_condition.h"
 #include "train/trainee.h"
 
@@ -11,6 +14,7 @@ namespace sdtune {
 struct ModelCopies {
   UNet2DConditionModel unet;
   ClipTextModel text_encoder;
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to `unet`; null where none is trained
 };
 
 // With `ema` trained parts hold the trainee's averages, wherever those lie; frozen ones stay as

@@ -27,6 +27,7 @@ ModelCopies models_to_show(const Trainee& trainee) {
   const auto place = [&](const std::string&, at::Tensor& p) { p = p.to(trainee.device); };
   visit_parameters(models.unet, place);
   visit_parameters(models.text_encoder, place);
+  if (models.hypernetwork) visit_parameters(*models.hypernetwork, place);
   return models;
 }
 

@@ -55,9 +55,11 @@ std::string options_as_markdown(const TrainOptions& options) {
 }
 
 std::string name_of(const ParameterGroup& group) {
-  const bool text =
-      !group.parameters.empty() && group.parameters.front().name.starts_with("text_encoder.");
-  return text ? "text_encoder1" : "unet";
+  const auto begins_with = [&](const char* prefix) {
+    return !group.parameters.empty() && group.parameters.front().name.starts_with(prefix);
+  };
+  if (begins_with("text_encoder.")) return "text_encoder1";
+  return begins_with("hypernetwork.") ? "hypernetwork" : "unet";
 }
 
 // The rate that the schedule gives a group, before what the rule makes of it.
@@ -130,6 +132,18 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
 void RunLog::end_of_epoch(int64_t epoch) {
   const Scalar loss{"loss/epoch", average_loss()};
   write_scalars(epoch, {&loss, 1});
+}
+
+void RunLog::validation(int64_t step, const ValidationResult& result, double seconds) {
+  const double loss = result.bands.mean();
+  folder_.event("validation", {{"step", step},
+                               {"loss", loss},
+                               {"bands", result.bands.to_json()},
+                               {"pictures", result.pictures},
+                               {"seconds", seconds}});
+  const Scalar scalar{"loss/validation/step_average", loss};
+  write_scalars(step, {&scalar, 1});
+  log_info("validation at step {}: loss {:.4g}", step, loss);
 }
 
 void RunLog::write_scalars(int64_t step, std::span<const Scalar> values) {

@@ -1,5 +1,6 @@
-// What a run tells while it goes: a line of progress, step events in the run folder, and scalars
-// for TensorBoard under sd-scripts' tags (specification §8.10).
+// What a run tells while it goes: a line of progress, events of steps and validations in the run
+// folder, and scalars for TensorBoard under sd-scripts' tags (specification §8.10; that of
+// validation is its LoRA trainer's).
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "train/tensorboard_writer.h"
 #include "train/train_options.h"
 #include "train/training_step.h"
+#include "train/validation.h"
 
 namespace sdtune {
 
@@ -32,6 +34,7 @@ class RunLog {
 
   void step(const StepResult& result, const StepFacts& facts, Progress& progress);
   void end_of_epoch(int64_t epoch);  // counted from 1
+  void validation(int64_t step, const ValidationResult& result, double seconds);
 
  private:
   double average_loss() const;

@@ -1,7 +1,9 @@
 #include "train/save_model.h"
 
+#include "models/hypernetwork_file.h"
 #include "models/modelspec.h"
 #include "text/tokenizer_files.h"
+#include "train/hypernetwork_training.h"
 #include "train/model_copies.h"
 
 namespace sdtune {
@@ -47,16 +49,40 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
   return modelspec_metadata(fields);
 }
 
-}  // namespace
-
-SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options) {
-  return save_format(options, source_format(*trainee.source));
+SaveFormat format_of(const Trainee& trainee, const TrainOptions& options) {
+  return save_format(options.save, source_format(*trainee.source));
 }
 
-std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
-                                         SaveMoment moment, const Position& position) {
+void save_trained_hypernetwork(const Trainee& trainee, const TrainOptions& options,
+                               SaveMoment moment, const Position& position) {
+  HypernetworkSaveRequest request;
+  request.path = hypernetwork_path(options, moment);
+  request.precision = save_precision(options.save.save_precision);
+  request.step = position.step;
+  request.name = base_name(options);
+  request.model_name = trainee.source->path.stem().string();
+  request.metadata = metadata(trainee, options);
+  request.metadata["modelspec.architecture"] += "/hypernetwork";
+  const AveragedWeights averaged(*trainee.optimizer);
+  save_hypernetwork(*model_copies(trainee, moment.ema).hypernetwork, request);
+}
+
+}  // namespace
+
+std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
+                                         SaveMoment moment) {
+  return trainee.hypernetwork ? hypernetwork_path(options, moment)
+                              : model_path(options, format_of(trainee, options), moment);
+}
+
+void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMoment moment,
+                        const Position& position) {
+  if (trainee.hypernetwork) {
+    save_trained_hypernetwork(trainee, options, moment, position);
+    return;
+  }
   SaveRequest request;
-  request.format = trained_model_format(trainee, options.save);
+  request.format = format_of(trainee, options);
   request.path = model_path(options, request.format, moment);
   request.precision = save_precision(options.save.save_precision);
   request.epoch = position.epoch;
@@ -69,7 +95,6 @@ std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& o
   const TrainedParts parts{&copies.unet,
                            trainee.trains_text_encoder ? &copies.text_encoder : nullptr};
   save_stable_diffusion(*trainee.source, parts, request);
-  return request.path;
 }
 
 }  // namespace sdtune

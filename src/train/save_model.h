@@ -10,11 +10,13 @@
 
 namespace sdtune {
 
-// The form that the models of this run are written in.
-SaveFormat trained_model_format(const Trainee& trainee, const SaveOptions& options);
+// The file or folder that save_trained_model() writes.
+std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
+                                         SaveMoment moment);
 
-// Returns the file or folder written. Errors as save_stable_diffusion().
-std::filesystem::path save_trained_model(Trainee& trainee, const TrainOptions& options,
-                                         SaveMoment moment, const Position& position);
+// The model, or the hypernetwork that was trained in its place. Errors as save_stable_diffusion()
+// and save_hypernetwork().
+void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMoment moment,
+                        const Position& position);
 
 }  // namespace sdtune

@@ -24,6 +24,15 @@ constexpr int kVersion = 1;
 constexpr const char* kDamaged =
     "resume from an older state, or with --resume=auto, which takes the newest whole one";
 
+struct StatePart {
+  const char* file;
+  NamedTensors TrainedTensors::*tensors;
+};
+constexpr StatePart kParts[] = {{"unet.safetensors", &TrainedTensors::unet},
+                                {"text_encoder.safetensors", &TrainedTensors::text_encoder},
+                                {"hypernetwork.safetensors", &TrainedTensors::hypernetwork},
+                                {"ema.safetensors", &TrainedTensors::ema}};
+
 NamedTensors optimizer_tensors(Optimizer& optimizer) {
   NamedTensors all;
   optimizer.visit_state([&](const std::string& name, at::Tensor& t) { all.emplace_back(name, t); });
@@ -138,8 +147,9 @@ std::optional<int64_t> recorded_step(const fs::path& folder) {
 void save_state(const fs::path& folder, const RunState& state, const TrainedTensors& tensors) {
   uint64_t needed = 1 << 20;
   const NamedTensors moments = optimizer_tensors(*tensors.optimizer);
-  for (const NamedTensors* part : {&tensors.unet, &tensors.text_encoder, &tensors.ema, &moments}) {
-    for (const auto& [name, tensor] : *part) needed += tensor.nbytes();
+  for (const auto& [name, tensor] : moments) needed += tensor.nbytes();
+  for (const StatePart& part : kParts) {
+    for (const auto& [name, tensor] : tensors.*part.tensors) needed += tensor.nbytes();
   }
   if (const uint64_t free = free_bytes(folder.parent_path()); free < needed) {
     throw Error(fmt::format("the state needs {} MB and {} MB are free", needed >> 20, free >> 20),
@@ -148,10 +158,10 @@ void save_state(const fs::path& folder, const RunState& state, const TrainedTens
   const fs::path unfinished = temporary_name(folder);
   try {
     make_writable_folder(unfinished);
-    write_tensors(unfinished / "unet.safetensors", tensors.unet);
-    if (!tensors.text_encoder.empty())
-      write_tensors(unfinished / "text_encoder.safetensors", tensors.text_encoder);
-    if (!tensors.ema.empty()) write_tensors(unfinished / "ema.safetensors", tensors.ema);
+    for (const StatePart& part : kParts) {
+      const NamedTensors& kept = tensors.*part.tensors;
+      if (!kept.empty()) write_tensors(unfinished / part.file, kept);
+    }
     write_tensors(unfinished / "optimizer.safetensors", moments);
     write_record(unfinished / kRecord, state);
     write_manifest(unfinished);
@@ -177,10 +187,9 @@ RunState read_state(const fs::path& folder) {
 }
 
 void load_state_tensors(const fs::path& folder, const TrainedTensors& tensors) {
-  fill(folder / "unet.safetensors", tensors.unet);
-  if (!tensors.text_encoder.empty())
-    fill(folder / "text_encoder.safetensors", tensors.text_encoder);
-  if (!tensors.ema.empty()) fill(folder / "ema.safetensors", tensors.ema);
+  for (const StatePart& part : kParts) {
+    if (!(tensors.*part.tensors).empty()) fill(folder / part.file, tensors.*part.tensors);
+  }
   fill(folder / "optimizer.safetensors", optimizer_tensors(*tensors.optimizer));
 }
 

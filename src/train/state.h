@@ -3,7 +3,8 @@
 // need no state (base/philox.h).
 //
 //   train_state.json        position, seed, scaler, what the run was made with
-//   unet.safetensors        trained weights; text_encoder.safetensors when it is trained
+//   unet.safetensors        trained weights; text_encoder.safetensors when it is trained;
+//                           hypernetwork.safetensors in place of both
 //   ema.safetensors         averages of the weights, when they are kept
 //   optimizer.safetensors   the optimizer's state tensors by name
 //   manifest.json           size and XXH3-128 of each of the above, written last
@@ -44,9 +45,9 @@ struct RunState {
 };
 
 struct TrainedTensors {
-  NamedTensors unet;
-  NamedTensors text_encoder;  // empty when it is frozen
-  NamedTensors ema;           // empty without --ema
+  // Each empty when there is nothing of it to keep.
+  NamedTensors unet, text_encoder, hypernetwork;
+  NamedTensors ema;
   Optimizer* optimizer = nullptr;
 };
 

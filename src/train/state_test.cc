@@ -40,7 +40,7 @@ class StateTest : public testing::Test {
   fs::path folder_ = fs::temp_directory_path() / ("sdtune-state-" + std::to_string(getpid()));
   at::Tensor weight_ = at::arange(6, at::kFloat).view({2, 3}).requires_grad_(true);
   AdamW optimizer_{{{{{"unet.w", weight_}}, 0.1}}, {}};
-  TrainedTensors tensors_{{{"w", weight_}}, {}, {}, &optimizer_};
+  TrainedTensors tensors_{.unet = {{"w", weight_}}, .optimizer = &optimizer_};
 };
 
 TEST_F(StateTest, ComesBackWhole) {
@@ -57,7 +57,7 @@ TEST_F(StateTest, ComesBackWhole) {
 
   at::Tensor other = at::zeros({2, 3}).requires_grad_(true);
   AdamW other_optimizer({{{{"unet.w", other}}, 0.1}}, {});
-  load_state_tensors(folder_ / "a-state", {{{"w", other}}, {}, {}, &other_optimizer});
+  load_state_tensors(folder_ / "a-state", {.unet = {{"w", other}}, .optimizer = &other_optimizer});
   EXPECT_TRUE(other.equal(weight_));
   for (at::Tensor* p : {&weight_, &other}) p->mutable_grad() = at::full({2, 3}, 0.5f);
   optimizer_.step({});
@@ -101,10 +101,12 @@ TEST_F(StateTest, TensorsOfAnotherModelAreRefused) {
   save("a-state", 5);
   at::Tensor other = at::zeros({2, 4});
   AdamW optimizer({}, {});
-  EXPECT_THROW(load_state_tensors(folder_ / "a-state", {{{"w", other}}, {}, {}, &optimizer}),
-               Error);
-  EXPECT_THROW(load_state_tensors(folder_ / "a-state", {{{"v", weight_}}, {}, {}, &optimizer}),
-               Error);
+  EXPECT_THROW(
+      load_state_tensors(folder_ / "a-state", {.unet = {{"w", other}}, .optimizer = &optimizer}),
+      Error);
+  EXPECT_THROW(
+      load_state_tensors(folder_ / "a-state", {.unet = {{"v", weight_}}, .optimizer = &optimizer}),
+      Error);
 }
 
 TEST(DescribeChanges, NamesWhatDiffers) {

@@ -1,8 +1,7 @@
 // --trace_dir: every tensor of the first steps as step-000001.safetensors, so that anyone can
 // replay a step in Python and compare. Keys: latents, noise, timesteps, noisy_latents, input_ids,
-// encoder_hidden_states, model_pred, target, loss, grad_norm, lr, and loss_mask where the
-// loss is masked. With gradient accumulation the
-// batches after the first add ".1", ".2", … to theirs.
+// encoder_hidden_states, model_pred, target, loss, grad_norm, lr, and loss_mask where the loss is
+// masked. With gradient accumulation the batches after the first add ".1", ".2", … to theirs.
 #pragma once
 
 #include <filesystem>

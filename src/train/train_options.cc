@@ -6,6 +6,7 @@
 #include "optim/make_optimizer.h"
 #include "train/block_rates.h"
 #include "train/dataset_setup.h"
+#include "train/hypernetwork_training.h"
 #include "train/lr_plot.h"
 #include "train/run_control.h"
 
@@ -141,6 +142,7 @@ void validate(const TrainOptions& options) {
   validate_optimizer(options);
   validate_precision(options);
   validate_run(options);
+  validate_hypernetwork(options);
   validate_schedule(options);
   validate_validation(options.validation);
   validate(options.preview);

@@ -13,6 +13,7 @@
 #include "train/compatibility_options.h"
 #include "train/data_options.h"
 #include "train/ema_options.h"
+#include "train/hypernetwork_options.h"
 #include "train/log_options.h"
 #include "train/loss_options.h"
 #include "train/noise_options.h"
@@ -112,6 +113,7 @@ struct TrainOptions {
   ModelOptions model;
   DataOptions dataset;
   RunOptions run;
+  HypernetworkOptions hypernetwork;
   PrecisionOptions precision;
   OptimizerOptions optimizer;
   EmaOptions ema;
@@ -132,6 +134,7 @@ struct TrainOptions {
     model.visit(v);
     dataset.visit(v);
     run.visit(v);
+    hypernetwork.visit(v);
     precision.visit(v);
     optimizer.visit(v);
     ema.visit(v);

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "optim/make_optimizer.h"
+#include "train/device_memory.h"
+#include "train/hypernetwork_training.h"
 #include "train/latent_encoder.h"
 #include "train/parameter_groups.h"
 
@@ -19,12 +21,13 @@ void place(Model& model, at::Device device, bool trained) {
   });
 }
 
-std::unique_ptr<Optimizer> optimizer_for(const TrainOptions& options, UNet2DConditionModel& unet,
-                                         ClipTextModel& text_encoder) {
-  return make_optimizer(options.optimizer.type(),
-                        parameter_groups(options.optimizer, unet,
-                                         options.run.train_text_encoder ? &text_encoder : nullptr),
-                        OptimizerArguments(options.optimizer.optimizer_args));
+std::unique_ptr<Optimizer> optimizer_for(const TrainOptions& options,
+                                         std::vector<ParameterGroup> groups) {
+  auto optimizer = make_optimizer(options.optimizer.type(), std::move(groups),
+                                  OptimizerArguments(options.optimizer.optimizer_args));
+  optimizer->remark_on_rates();
+  if (options.precision.offload_optimizer) optimizer->keep_state_on_host();
+  return optimizer;
 }
 
 std::vector<NamedParameter> all_parameters(const Optimizer& optimizer) {
@@ -44,6 +47,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
                                   options.model.vae.value_or(std::filesystem::path())});
   Objective objective = make_objective(options.noise, options.loss, source->prediction, device);
   const bool trains_text = options.run.train_text_encoder;
+  const bool trains_unet = !options.hypernetwork.trains();
   if (options.run.clip_skip > source->text_config.num_hidden_layers) {
     throw UsageError(
         fmt::format("the text encoder has {} layers", source->text_config.num_hidden_layers),
@@ -51,18 +55,28 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   }
   log_info("reading {}", source->path.string());
   const auto begin = std::chrono::steady_clock::now();
-  UNet2DConditionModel unet = load_unet(*source, precision.weights);
+  UNet2DConditionModel unet =
+      load_unet(*source, trains_unet ? precision.weights : precision.compute);
   AutoencoderKL vae = load_frozen_vae(*source, precision.vae, device);
   ClipTextModel text_encoder =
       load_text_encoder(*source, trains_text ? precision.weights : precision.compute);
-  place(unet, device, true);
+  place(unet, device, trains_unet);
   place(text_encoder, device, trains_text);
   const std::chrono::duration<double> reading = std::chrono::steady_clock::now() - begin;
   unet.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
   text_encoder.gradient_checkpointing = options.run.gradient_checkpointing && trains_text;
-  std::unique_ptr<Optimizer> optimizer = optimizer_for(options, unet, text_encoder);
-  if (options.precision.offload_optimizer) optimizer->keep_state_on_host();
+  std::unique_ptr<Hypernetwork> hypernetwork;
+  if (!trains_unet) {
+    hypernetwork =
+        make_hypernetwork(options, unet, at::TensorOptions(precision.weights).device(device));
+    attach(unet, *hypernetwork);
+  }
+  const uint64_t loaded = bytes_in_use(device);
+  std::unique_ptr<Optimizer> optimizer = optimizer_for(
+      options, hypernetwork ? hypernetwork_groups(options.optimizer, *hypernetwork)
+                            : parameter_groups(options.optimizer, unet,
+                                               trains_text ? &text_encoder : nullptr));
   std::unique_ptr<FusedBackward> fused;
   if (options.precision.fused_backward_pass) {
     fused = std::make_unique<FusedBackward>(*optimizer, options.optimizer.max_grad_norm);
@@ -75,6 +89,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           device,
           precision,
           std::move(unet),
+          std::move(hypernetwork),
           std::move(vae),
           std::move(text_encoder),
           trains_text,
@@ -89,7 +104,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           static_cast<int>(options.dataset.captions.max_token_length),
           options.dataset.captions.weighted_captions,
           TextStates(),
-          reading.count()};
+          reading.count(),
+          loaded};
 }
 
 at::Tensor encode_latents(const Trainee& trainee, const at::Tensor& pictures,

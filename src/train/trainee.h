@@ -4,11 +4,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "models/hypernetwork.h"
 #include "models/stable_diffusion.h"
 #include "optim/ema.h"
 #include "optim/grad_scaler.h"
@@ -26,7 +28,9 @@ struct Trainee {
   std::shared_ptr<const ModelSource> source;
   at::Device device;
   Precision precision;
-  UNet2DConditionModel unet;         // weights of precision.weights that require gradients
+  UNet2DConditionModel unet;  // weights of precision.weights that require gradients, or
+                              // frozen in the compute type beneath a hypernetwork
+  std::unique_ptr<Hypernetwork> hypernetwork;  // attached to the U-Net and trained in its place
   std::optional<AutoencoderKL> vae;  // frozen, in its own type; none once all latents are kept
   ClipTextModel text_encoder;        // frozen in the compute type, or trained as the U-Net
   bool trains_text_encoder;
@@ -41,7 +45,8 @@ struct Trainee {
   int max_token_length;
   bool weighted_captions;
   TextStates text_states;
-  double reading_s;  // that reading the weights took
+  double reading_s;       // that reading the weights took
+  uint64_t loaded_bytes;  // bytes_in_use() as the models had been read, and nothing else was made
 };
 
 // Opens and reads the model. Errors as open_model().

@@ -84,10 +84,25 @@ bool is_out_of_memory(const c10::Error& error) {
          std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
 }
 
+// The state to go on from. A run that begins anew gets its seed here, before weights are drawn.
+std::optional<std::filesystem::path> choose_start(TrainOptions& options) {
+  const std::optional<std::string>& resume = options.save.resume;
+  std::optional<std::filesystem::path> state;
+  if (resume) {
+    state = *resume == "auto" ? newest_state(options.run.output_dir)
+                              : std::optional<std::filesystem::path>(*resume);
+  }
+  if (resume && !state)
+    log_info("there is no state in {} yet; the run starts anew", options.run.output_dir.string());
+  if (!state && !options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
+  return state;
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device)
     : options_(options),
+      start_(choose_start(options)),
       data_(read_pictures(options)),
       validation_pictures_(take_validation_pictures(data_.dataset, options.validation)),
       trainee_(make_trainee(options, device)),
@@ -100,14 +115,7 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   schedule_ = make_run_schedule(options.schedule, options.optimizer.learning_rate, total_steps_);
   trainee_.text_states =
       TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));
-  const std::optional<std::string>& resume = options.save.resume;
-  const auto state = resume == "auto" ? newest_state(options.run.output_dir)
-                     : resume         ? std::optional<std::filesystem::path>(*resume)
-                                      : std::nullopt;
-  if (state) resume_from(*state);
-  if (resume && !state)
-    log_info("there is no state in {} yet; the run starts anew", options.run.output_dir.string());
-  if (!options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
+  if (start_) resume_from(*start_);
   run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
                                             to_toml(describe(options), /*all=*/true));
   if (draws_previews(options.preview)) {
@@ -116,7 +124,7 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   checkpoints_ = std::make_unique<Checkpoints>(options, trainee_, *run_folder_,
                                                epochs_between_saves(options.save, epochs()),
                                                updates_per_epoch(options, batches_per_epoch_));
-  if (state) checkpoints_->resumed_from(*state);
+  if (start_) checkpoints_->resumed_from(*start_);
   control_ = std::make_unique<RunControl>(run_folder_->path(), options.control.max_train_time);
   log_ = std::make_unique<RunLog>(options, *run_folder_, *trainee_.optimizer, batches_per_epoch_);
 }
@@ -287,8 +295,7 @@ StepResult Trainer::step(std::span<const LoadedBatch> batches) {
     throw Error(
         fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
         trainee_.device.str(),
-        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset, memory_.loaded),
-                                    "; ")));
+        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset), "; ")));
   }
   if (trainee_.ema && result.updated) trainee_.ema->update(position_.step);
   return result;
@@ -352,12 +359,7 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
   const auto begin = std::chrono::steady_clock::now();
   const ValidationResult result = validation_->measure(trainee_);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  run_folder_->event("validation", {{"step", position_.step},
-                                    {"loss", result.bands.mean()},
-                                    {"bands", result.bands.to_json()},
-                                    {"pictures", result.pictures},
-                                    {"seconds", seconds.count()}});
-  log_info("validation at step {}: loss {:.4g}", position_.step, result.bands.mean());
+  log_->validation(position_.step, result, seconds.count());
 }
 
 void Trainer::preview_if_due(const LoadedBatch& last) {
@@ -475,7 +477,12 @@ RunState Trainer::run_state() const {
 }
 
 TrainedTensors Trainer::trained_tensors() {
-  TrainedTensors tensors{named_parameters(trainee_.unet), {}, {}, trainee_.optimizer.get()};
+  TrainedTensors tensors{.optimizer = trainee_.optimizer.get()};
+  if (trainee_.hypernetwork) {
+    tensors.hypernetwork = named_parameters(*trainee_.hypernetwork);
+  } else {
+    tensors.unet = named_parameters(trainee_.unet);
+  }
   if (trainee_.ema) tensors.ema = trainee_.ema->averages();
   if (trainee_.trains_text_encoder) tensors.text_encoder = named_parameters(trainee_.text_encoder);
   return tensors;

@@ -66,6 +66,7 @@ class Trainer {
   TrainedTensors trained_tensors();
 
   TrainOptions& options_;
+  std::optional<std::filesystem::path> start_;  // the state that the run goes on from
   DatasetSetup data_;
   std::optional<Dataset> validation_pictures_;
   std::optional<Validation> validation_;

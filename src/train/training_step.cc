@@ -25,6 +25,24 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// A hypernetwork's dropout while it lives, from the forward pass to the end of the backward pass,
+// which may run blocks again.
+class DrawingDropout {
+ public:
+  DrawingDropout(const Trainee& trainee, const DrawPosition& at)
+      : hypernetwork_(trainee.hypernetwork.get()) {
+    if (hypernetwork_) hypernetwork_->draws = {at.seed, at.step, at.first_sample};
+  }
+  ~DrawingDropout() {
+    if (hypernetwork_) hypernetwork_->draws.reset();
+  }
+  DrawingDropout(const DrawingDropout&) = delete;
+  DrawingDropout& operator=(const DrawingDropout&) = delete;
+
+ private:
+  Hypernetwork* hypernetwork_;
+};
+
 // Mean over the pictures, each by what it counts.
 at::Tensor mean_loss(const BatchLosses& losses, const at::Tensor& picture_weights) {
   return (losses.weighted * picture_weights).mean();
@@ -50,8 +68,25 @@ at::Tensor clip(const std::vector<at::Tensor>& gradients, const Clipping& clippi
   return norm;
 }
 
+void backward(Trainee& trainee, const at::Tensor& loss, const StepPlace& place) {
+  if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
+  (trainee.scaler ? trainee.scaler->scale(loss) : loss).backward();
+}
+
+// The updates were made in the backward pass, but for gradients that were not finite.
+void finish_fused(const Trainee& trainee, StepResult& result) {
+  result.grad_norm = trainee.fused->norm().item<double>();
+  const std::string& bad = trainee.fused->bad_parameter();
+  result.updated = result.finite = bad.empty() && std::isfinite(result.loss);
+  if (!bad.empty()) result.bad_tensor = "gradient of " + bad;
+}
+
 void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
             StepResult& result) {
+  if (trainee.fused) {
+    finish_fused(trainee, result);
+    return;
+  }
   const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
   const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
   result.grad_norm = clip(gradients, clipping).item<double>();
@@ -66,12 +101,29 @@ void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
   trainee.optimizer->zero_grad();
 }
 
-// The updates were made in the backward pass, but for gradients that were not finite.
-void finish_fused(const Trainee& trainee, StepResult& result) {
-  result.grad_norm = trainee.fused->norm().item<double>();
-  const std::string& bad = trainee.fused->bad_parameter();
-  result.updated = result.finite = bad.empty() && std::isfinite(result.loss);
-  if (!bad.empty()) result.bad_tensor = "gradient of " + bad;
+using Named = std::pair<const char*, at::Tensor>;
+
+// What was drawn for a batch, and the others that are there.
+void keep(Trace& trace, size_t batch, const DiffusedBatch& drawn,
+          std::initializer_list<Named> others) {
+  const auto index = static_cast<int64_t>(batch);
+  trace.keep("noise", index, drawn.noise);
+  trace.keep("timesteps", index, drawn.timesteps);
+  trace.keep("noisy_latents", index, drawn.noisy);
+  trace.keep("target", index, drawn.target);
+  for (const auto& [key, tensor] : others) {
+    if (tensor.defined()) trace.keep(key, index, tensor);
+  }
+}
+
+void finish(Trace& trace, const StepResult& result, double rate, int64_t step) {
+  const auto keep = [&](const char* key, double value) {
+    trace.keep(key, 0, at::scalar_tensor(value, at::kFloat));
+  };
+  keep("loss", result.loss);
+  keep("grad_norm", result.grad_norm);
+  keep("lr", rate);
+  trace.write(step + 1);
 }
 
 }  // namespace
@@ -84,13 +136,11 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
       std::count_if(batches.begin(), batches.end(), [](const auto& b) { return !b.items.empty(); });
   at::Tensor loss_sum = at::zeros({}, at::TensorOptions(at::kFloat).device(trainee.device));
   std::vector<at::Tensor> sample_losses, timesteps;
-  const bool tracing = trace.active(place.step);
 
   for (size_t i = 0; i < batches.size(); ++i) {
     const LoadedBatch& batch = batches[i];
-    const auto count = static_cast<int64_t>(batch.items.size());
-    if (count == 0) continue;
-    result.images += count;
+    if (batch.items.empty()) continue;
+    result.images += static_cast<int64_t>(batch.items.size());
 
     const at::Tensor latents = latents_of(trainee, batch, place.seed);
     const at::Tensor context = trainee.text_states.encode(trainee, batch.captions);
@@ -98,48 +148,34 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const DiffusedBatch diffused = diffuse(trainee.objective, latents, draws);
     result.encode_s += watch.lap();
 
+    const DrawingDropout dropout(trainee, draws);
     const at::Tensor prediction = trainee.unet.forward(diffused.noisy, diffused.timesteps, context);
     const std::optional<at::Tensor> mask = mask_of(trainee, batch);
     const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);
-    const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch));
-    const at::Tensor share = loss / counted;
-    if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
-    (trainee.scaler ? trainee.scaler->scale(share) : share).backward();
+    const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch)) / counted;
+    backward(trainee, loss, place);
     loss_sum += loss.detach();
     sample_losses.push_back(losses.plain);
     timesteps.push_back(diffused.timesteps);
     result.unet_s += watch.lap();
 
-    if (tracing) {
-      const std::pair<const char*, at::Tensor> kept[] = {
-          {"latents", latents},
-          {"noise", diffused.noise},
-          {"timesteps", diffused.timesteps},
-          {"noisy_latents", diffused.noisy},
-          {"input_ids", TextStates::token_ids(trainee, batch.captions)},
-          {"encoder_hidden_states", context},
-          {"model_pred", prediction},
-          {"target", diffused.target}};
-      for (const auto& [key, tensor] : kept) trace.keep(key, static_cast<int64_t>(i), tensor);
-      if (mask) trace.keep("loss_mask", static_cast<int64_t>(i), *mask);
+    if (trace.active(place.step)) {
+      keep(trace, i, diffused,
+           {{"latents", latents},
+            {"input_ids", TextStates::token_ids(trainee, batch.captions)},
+            {"encoder_hidden_states", context},
+            {"model_pred", prediction},
+            {"loss_mask", mask.value_or(at::Tensor())}});
     }
   }
   if (result.images == 0) return result;
 
-  result.loss = (loss_sum / counted).item<double>();
+  result.loss = loss_sum.item<double>();
   report(result, sample_losses, timesteps);
-  if (trainee.fused) {
-    finish_fused(trainee, result);
-  } else {
-    update(trainee, place, clipping, result);
-  }
+  update(trainee, place, clipping, result);
   result.update_s = watch.lap();
-  if (tracing) {
-    trace.keep("loss", 0, loss_sum / counted);
-    trace.keep("grad_norm", 0, at::scalar_tensor(result.grad_norm, at::kFloat));
-    trace.keep("lr", 0,
-               at::scalar_tensor(trainee.optimizer->rate_in_use(0, place.lr_factor), at::kFloat));
-    trace.write(place.step + 1);
+  if (trace.active(place.step)) {
+    finish(trace, result, trainee.optimizer->rate_in_use(0, place.lr_factor), place.step);
   }
   return result;
 }

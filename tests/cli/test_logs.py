@@ -55,6 +55,17 @@ def test_a_rate_that_the_optimizer_finds_has_a_tag_of_its_own(sdtune, small_mode
     assert 0 < used[0] < 0.01
 
 
+def test_the_loss_of_validation_has_a_tag_too(sdtune, small_models, pictures, tmp_path):
+    logs = tmp_path / "logs"
+    result = sdtune(*train_args(small_models(), pictures, tmp_path, f"--logging_dir={logs}", "--validation_split=0.34",
+                                "--validate_every_n_steps=2", "--max_train_steps=5"))
+    assert result.returncode == 0, result.stderr
+    measured = [(e["step"], pytest.approx(e["loss"], rel=1e-6)) for e in read_events(tmp_path)
+                if e["event"] == "validation"]
+    assert [step for step, _ in measured] == [2, 4, 5]
+    assert scalars(event_files(logs)[0])["loss/validation/step_average"] == measured
+
+
 def test_names_of_folders_and_options_as_text(sdtune, small_models, pictures, tmp_path):
     settings = tmp_path / "tracker.toml"
     settings.write_text('[tensorboard]\nfilename_suffix = ".mine"\nflush_secs = 10\n')

@@ -86,11 +86,7 @@ MODES = {
 }
 
 
-# Rules written in torch's operators hold several copies of the largest tensor, which the plan does not count.
-UNCOUNTED = pytest.mark.xfail(strict=True, reason="11 % above what was expected: copies within Adafactor's update")
-
-
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=UNCOUNTED) if "AdaFactor" in mode else mode for mode in MODES])
+@pytest.mark.parametrize("mode", MODES)
 def test_memory_at_512_is_as_predicted(sdtune, whole_models, tmp_path, mode):
     data = draw_pictures(tmp_path / "pictures", count=2, sizes=((512, 512),))
     output = tmp_path / "out"

@@ -1,0 +1,21 @@
+#include "train/device_memory.h"
+
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include "base/system.h"
+
+namespace sdtune {
+
+uint64_t bytes_in_use(c10::Device device) {
+  if (!device.is_cuda()) return resident_bytes();
+  using c10::CachingAllocator::StatType;
+  const auto stats = c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats(device.index());
+  return stats.allocated_bytes[static_cast<size_t>(StatType::AGGREGATE)].current;
+}
+
+uint64_t bytes_free(c10::Device device) {
+  if (!device.is_cuda()) return available_bytes();
+  return c10::getDeviceAllocator(c10::kCUDA)->getMemoryInfo(device.index()).first;
+}
+
+}  // namespace sdtune

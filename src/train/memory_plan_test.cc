@@ -1,0 +1,125 @@
+#include "train/memory_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "image/test_pictures.h"
+#include "models/small_models_for_test.h"
+#include "train/device_memory.h"
+#include "train/random_model.h"
+
+namespace sdtune {
+namespace {
+
+// Its U-Net has 17 million parameters, so that what is told of them stands out.
+class Memory : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    configure_log({.level = LogLevel::kError});
+    folder_ = std::make_unique<TestFolder>();
+    RandomModel sizes{small_unet_v1(), small_vae(), small_clip()};
+    sizes.unet.block_out_channels = {64, 448};
+    write_random_model(*folder_ / "model", sizes);
+  }
+  static void TearDownTestSuite() {
+    folder_.reset();
+    configure_log({});
+  }
+
+  void SetUp() override {
+    options_.model.pretrained_model_name_or_path = *folder_ / "model";
+    dataset_.buckets = {{.size = {64, 64}, .batch_size = 1}};
+  }
+
+  Trainee trainee() const { return make_trainee(options_, at::kCPU); }
+
+  MemoryPlan plan(const Trainee& trainee, const MemorySettings& settings) const {
+    return plan_memory(trainee, dataset_, settings);
+  }
+  MemoryPlan plan(const Trainee& trainee) const {
+    return plan(trainee, memory_settings(options_, trainee));
+  }
+
+  static uint64_t largest(const Trainee& trainee) {
+    int64_t most = 0;
+    for (const NamedParameter& p : trainee.optimizer->groups()[0].parameters) {
+      most = std::max(most, p.tensor.numel());
+    }
+    return static_cast<uint64_t>(most);
+  }
+
+  TrainOptions options_;
+  Dataset dataset_;
+  static std::unique_ptr<TestFolder> folder_;
+};
+std::unique_ptr<TestFolder> Memory::folder_;
+
+TEST_F(Memory, CountsTheAverageOfTheWeightsOnce) {
+  options_.ema.ema = true;
+  const Trainee with = trainee();
+  const MemoryPlan counted = plan(with);
+  EXPECT_EQ(counted.average, counted.weights);
+  // The average is there already, and not among what was loaded.
+  EXPECT_GT(bytes_in_use(at::kCPU), with.loaded_bytes + counted.average / 2);
+  EXPECT_EQ(counted.loaded, with.loaded_bytes);
+  MemorySettings without = memory_settings(options_, with);
+  without.ema = false;
+  EXPECT_EQ(counted.peak - plan(with, without).peak, counted.average);
+}
+
+TEST_F(Memory, StateOfAResumedRunIsNotCountedTwice) {
+  const Trainee resumed = trainee();
+  const uint64_t before = plan(resumed).peak;
+  resumed.optimizer->visit_state([](const std::string&, at::Tensor& state) { state.fill_(0); });
+  EXPECT_EQ(plan(resumed).peak, before);
+}
+
+TEST_F(Memory, FusedUpdatesHoldOneGradientAndWhatTheRuleNeeds) {
+  const Trainee trained = trainee();
+  MemorySettings settings = memory_settings(options_, trained);
+  settings.fused_backward = true;
+  settings.weights = settings.compute = at::kBFloat16;
+  const uint64_t elements = largest(trained);
+  for (const auto& [type, bytes] : {std::pair("AdamW", 8.0), {"AdamW8bit", 0.0}}) {
+    settings.optimizer_type = type;
+    const MemoryPlan counted = plan(trained, settings);
+    EXPECT_EQ(counted.gradients, 2 * elements);
+    EXPECT_NEAR(static_cast<double>(counted.update) / static_cast<double>(elements), bytes, 0.05);
+  }
+  const uint64_t fused = plan(trained, settings).peak;
+  settings.fused_backward = false;
+  EXPECT_GT(plan(trained, settings).peak, fused + plan(trained, settings).weights / 2);
+}
+
+TEST_F(Memory, StateOnTheHostTakesNoneOfTheDevice) {
+  Trainee trained = trainee();
+  MemorySettings settings = memory_settings(options_, trained);
+  const auto state_with = [&](const char* type) {
+    settings.optimizer_type = type;
+    return plan(trained, settings).optimizer;
+  };
+  const uint64_t all = state_with("AdamW");
+  EXPECT_GT(all, 8 * 16'000'000U);
+  EXPECT_EQ(state_with("PagedAdamW"), all);
+  // Nothing is asked of the device itself.
+  trained.device = at::Device(at::kCUDA, 0);
+  EXPECT_EQ(state_with("AdamW"), all);
+  const uint64_t visiting = state_with("PagedAdamW");
+  EXPECT_NEAR(static_cast<double>(visiting), 8.0 * static_cast<double>(largest(trained)), 100);
+  EXPECT_LT(state_with("PagedAdamW8bit"), visiting / 3);
+  settings.offload_optimizer = true;
+  EXPECT_EQ(state_with("AdamW"), visiting);
+}
+
+TEST_F(Memory, HintsNameWhatWouldSaveMost) {
+  const Trainee trained = trainee();
+  dataset_.buckets[0].batch_size = 2;
+  const std::vector<std::string> hints = memory_hints(trained, options_, dataset_);
+  EXPECT_THAT(hints, testing::Contains(testing::StartsWith("--optimizer_type=AdamW8bit would")));
+  EXPECT_EQ(hints.back(), "a smaller --train_batch_size would help");
+}
+
+}  // namespace
+}  // namespace sdtune
