@@ -1,6 +1,7 @@
 #include "commands/sample.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -11,9 +12,9 @@
 #include "commands/sample_plan.h"
 #include "generate/draw_pictures.h"
 #include "generate/highres.h"
+#include "generate/picture_text.h"
 #include "image/contact_sheet.h"
 #include "image/encode.h"
-#include "image/png_text.h"
 #include "models/hypernetwork_file.h"
 #include "models/stable_diffusion.h"
 #include "options/command_line.h"
@@ -105,27 +106,9 @@ DrawSettings draw_settings(const SampleOptions& options) {
 }
 
 PngText png_text_of(const PlannedPicture& picture) {
-  const PictureRequest& request = picture.request;
-  PngText text = {{"prompt", request.prompt},
-                  {"seed", std::to_string(request.seed)},
-                  {"sampler", request.sampler},
-                  {"steps", std::to_string(request.steps)},
-                  {"scale", number_text(request.scale)}};
-  if (!request.negative_prompt.empty()) {
-    text.emplace_back("negative-prompt", request.negative_prompt);
-  }
-  if (request.negative_scale) {
-    text.emplace_back("negative-scale", number_text(*request.negative_scale));
-  }
+  PngText text = picture_text(picture.request);
   if (!picture.raw_prompt.empty()) text.emplace_back("raw-prompt", picture.raw_prompt);
   return text;
-}
-
-// "20260131120000"
-std::string time_for_name() {
-  std::string time = local_time_iso8601();
-  std::erase_if(time, [](char c) { return c < '0' || c > '9'; });
-  return time;
 }
 
 // Draws, names and writes the pictures of a run.
@@ -136,9 +119,10 @@ class PictureWriter {
     for (size_t row = 0; row < plan.rows(); ++row) sheet_.rows.push_back({plan.label(row), {}});
   }
 
-  // False when a signal ended it.
-  bool write_all() {
-    for (int64_t round = 0; round < options_.input.n_iter; ++round) {
+  // From the plan's first round on. False when a signal ended it.
+  bool write_all(const std::vector<PlannedPicture>& first_round) {
+    if (!write_round(first_round)) return false;
+    for (int64_t round = 1; round < options_.input.n_iter; ++round) {
       if (!write_round(plan_.round(round))) return false;
     }
     return true;
@@ -188,7 +172,7 @@ class PictureWriter {
     if (large.empty()) return false;
     for (size_t i = 0; i < large.size(); ++i) {
       ++written_;
-      if (highres.save_1st) write_one(pictures[i], small[i], "0");
+      if (!small.empty() && highres.save_1st) write_one(pictures[i], small[i], "0");
       write_one(pictures[i], large[i], highres.scale ? "1" : "");
       if (options_.contact_sheet) {
         sheet_.rows[pictures[i].row].pictures.push_back(sheet_cell(large[i]));
@@ -197,20 +181,21 @@ class PictureWriter {
     return true;
   }
 
-  void write_one(const PlannedPicture& picture, const Image& image,
-                 const std::string& stage) const {
-    std::string name;
+  void write_one(const PlannedPicture& picture, const Image& image, const std::string& stage) {
+    const fs::path path = options_.outdir / (name_for(picture, stage) + ".png");
+    write_png(path, image, png_text_of(picture));
+  }
+
+  std::string name_for(const PlannedPicture& picture, const std::string& stage) {
     if (!picture.file_name.empty()) {
-      name = (stage == "0" ? "0_" : "") + picture.file_name;
-    } else if (options_.sequential_file_name) {
-      name = fmt::format("im_{}{:06}", stage, written_);
-    } else {
-      name =
-          fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_, picture.request.seed);
+      // A name is no path, and the second picture of a name does not replace the first.
+      std::string name = (stage == "0" ? "0_" : "") + picture.file_name;
+      std::replace(name.begin(), name.end(), '/', '_');
+      const int uses = ++uses_[name];
+      return uses == 1 ? name : fmt::format("{}_{:03}", name, uses);
     }
-    AtomicFile file(options_.outdir / (name + ".png"));
-    file.write(with_png_text(encode_png(image), png_text_of(picture)));
-    file.commit();
+    if (options_.sequential_file_name) return fmt::format("im_{}{:06}", stage, written_);
+    return fmt::format("im_{}_{}{:03}_{}", time_for_name(), stage, written_, picture.request.seed);
   }
 
   const SampleOptions& options_;
@@ -219,6 +204,7 @@ class PictureWriter {
   DrawSettings settings_;
   ContactSheet sheet_;
   int64_t written_ = 0;
+  std::map<std::string, int> uses_;  // of names that pictures have of their own
 };
 
 }  // namespace
@@ -232,12 +218,13 @@ int run_sample(std::span<const std::string> args) {
   const uint64_t seed =
       options.input.seed ? static_cast<uint64_t>(*options.input.seed) : random_seed() >> 1;
   SamplePlan plan(options, seed);
+  // What is wrong with a prompt is said before the model is read.
+  const std::vector<PlannedPicture> first_round = plan.round(0);
   make_writable_folder(options.outdir);
   const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));
   const PictureModels models = picture_models(loaded, options);
   PictureWriter writer(options, models, plan);
-  const bool is_done = writer.write_all();
-  if (!is_done) return 128 + stop_signal();
+  if (!writer.write_all(first_round)) return 128 + stop_signal();
   writer.write_contact_sheet();
   log_info("the pictures are in {}", options.outdir.string());
   return 0;

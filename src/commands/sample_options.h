@@ -33,8 +33,7 @@ struct SampleModelOptions {
   template <class V>
   void visit(V& v) {
     v.group("Model");
-    v("ckpt", ckpt, "The model: a .safetensors or .ckpt file, or a Diffusers folder.", Required{},
-      Aliases{"pretrained_model_name_or_path"});
+    v("ckpt", ckpt, "The model: a .safetensors or .ckpt file, or a Diffusers folder.", Required{});
     v("v1", v1, "Accepted: the model tells by itself.");
     v("v2", v2, "The model is a Stable Diffusion 2.x one.");
     v("v_parameterization", v_parameterization,

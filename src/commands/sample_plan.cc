@@ -18,7 +18,7 @@ namespace sdtune {
 namespace {
 
 constexpr int kStartStep = 32;  // sides of pictures to start from are cut to multiples of it
-constexpr uint64_t kSeeds = uint64_t{1} << 31;
+constexpr int kLeastSide = 64, kGreatestSide = 8192;
 
 // The picture, or those of the folder by name.
 std::vector<fs::path> pictures_at(const std::optional<fs::path>& path) {
@@ -64,7 +64,9 @@ std::shared_ptr<const Image> read_start(const fs::path& path, const PictureReque
                                               request.height / 8 * 8, Interpolation::kLanczos));
 }
 
-int cut_side(int side) { return std::max(64, side / kStartStep * kStartStep); }
+int cut_side(int side) {
+  return std::clamp(side / kStartStep * kStartStep, kLeastSide, kGreatestSide);
+}
 
 }  // namespace
 
@@ -120,7 +122,7 @@ uint64_t SamplePlan::seed_for(int64_t round) const {
     return seed_;
   }
   const int64_t number = input.iter_same_seed ? round : drawn_;
-  return Random(seed_, Draw::kPictureSeed, static_cast<uint64_t>(number)).below(kSeeds);
+  return drawn_seed(seed_, static_cast<uint64_t>(number));
 }
 
 void SamplePlan::add(const Entry& entry, int64_t round, size_t row,

@@ -29,10 +29,11 @@ void make_paths_absolute(TrainOptions& options) {
   fs::path& model = options.model.pretrained_model_name_or_path;
   if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
   make_absolute(options.run.output_dir);
-  for (auto* path : {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-                     &options.dataset.dataset_config, &options.dataset.conditioning_data_dir,
-                     &options.hypernetwork.weights, &options.log.trace_dir,
-                     &options.log.logging_dir, &options.log.log_tracker_config}) {
+  for (auto* path :
+       {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
+        &options.dataset.dataset_config, &options.dataset.conditioning_data_dir,
+        &options.preview.sample_prompts, &options.hypernetwork.weights, &options.log.trace_dir,
+        &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }
   std::error_code too_long;  // as a list of numbers may be

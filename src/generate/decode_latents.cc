@@ -35,9 +35,9 @@ at::Tensor decode_in_tiles(const AutoencoderKL& vae, const at::Tensor& latents, 
   const at::Tensor weight =
       (ramp(rows * kLatentSide).unsqueeze(1) * ramp(columns * kLatentSide).unsqueeze(0))
           .to(latents.device());
-  at::Tensor sum = at::zeros({latents.size(0), vae.config.out_channels, height * kLatentSide,
-                              width * kLatentSide},
-                             latents.options().dtype(at::kFloat));
+  at::Tensor sum = at::zeros(
+      {latents.size(0), vae.config.out_channels, height * kLatentSide, width * kLatentSide},
+      latents.options().dtype(at::kFloat));
   at::Tensor weights = at::zeros({height * kLatentSide, width * kLatentSide}, sum.options());
   const auto part = [&](const at::Tensor& whole, int64_t row, int64_t column, int64_t side) {
     const int64_t axis = whole.dim() - 2;
@@ -94,8 +94,8 @@ std::vector<Image> decode_latents(const AutoencoderKL& vae, const at::Tensor& la
   const int64_t batch = settings.batch > 0 ? settings.batch : latents.size(0);
   std::vector<Image> images;
   for (int64_t begin = 0; begin < latents.size(0); begin += batch) {
-    const at::Tensor some = latents.slice(0, begin, begin + batch).to(device_of(vae)) /
-                            vae.config.scaling_factor;
+    const at::Tensor some =
+        latents.slice(0, begin, begin + batch).to(device_of(vae)) / vae.config.scaling_factor;
     const at::Tensor decoded = longest > tile ? decode_in_tiles(vae, some, tile) : vae.decode(some);
     warn_unless_finite(decoded, vae.compute_dtype);
     for (int64_t i = 0; i < decoded.size(0); ++i) images.push_back(to_image(decoded[i]));

@@ -16,8 +16,8 @@ inline constexpr int kLatentSide = 8;  // pixels of one latent's side
 
 struct DecodeSettings {
   int64_t batch = 0;   // pictures at once; 0: all
-  int64_t slices = 0;  // tiles along the longer side, none under 64 latents; 0: tiles of 128 where a
-                       // side is over 192
+  int64_t slices = 0;  // tiles along the longer side, none under 64 latents; 0: tiles of 128 where
+                       // a side is over 192
 };
 
 // latents [B, 4, h, w], scaled -> B pictures of 8h x 8w. Where the VAE gives what is not finite the

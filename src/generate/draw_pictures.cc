@@ -26,7 +26,8 @@ double between(std::pair<double, double> ends, Random& random) {
 NoiseSettings noise_settings(const NoiseChance& chance, uint64_t seed) {
   Random random(seed, Draw::kPictureNoise);
   NoiseSettings settings;
-  if (random.uniform() < chance.offset_probability) settings.offset = between(chance.offset, random);
+  if (random.uniform() < chance.offset_probability)
+    settings.offset = between(chance.offset, random);
   if (random.uniform() < chance.pyramid_probability) {
     settings.multires_iterations = kPyramidIterations;
     settings.multires_discount = between(chance.pyramid_discount, random);
@@ -128,6 +129,10 @@ Image resized_start(const PictureRequest& request) {
 
 }  // namespace
 
+uint64_t drawn_seed(uint64_t seed, uint64_t number) {
+  return Random(seed, Draw::kPictureSeed, number).below(uint64_t{1} << 31);
+}
+
 size_t batch_at_front(const PictureModels& models, const DrawSettings& settings,
                       std::span<const PictureRequest> requests) {
   const size_t most = std::min(requests.size(), static_cast<size_t>(settings.batch_size));
@@ -176,8 +181,8 @@ Canvas canvas_of(const PictureModels& models, std::span<const PictureRequest> ba
   for (const PictureRequest& request : batch) {
     pictures.push_back(resized_start(request));
     if (!request.mask) continue;
-    masks.push_back(mask_of_latents(*request.mask, latent_side(request.height),
-                                    latent_side(request.width)));
+    masks.push_back(
+        mask_of_latents(*request.mask, latent_side(request.height), latent_side(request.width)));
   }
   Canvas canvas{encode_pictures(models.vae, pictures), {}};
   if (!masks.empty()) canvas.repaint = at::cat(masks).to(models.device);

@@ -58,8 +58,7 @@ std::optional<std::string_view> take_prefix(std::string_view& text) {
 
 Group parse_group(std::string_view inside) {
   Group group;
-  const auto choices =
-      static_cast<size_t>(std::count(inside.begin(), inside.end(), '|')) + 1;
+  const auto choices = static_cast<size_t>(std::count(inside.begin(), inside.end(), '|')) + 1;
   while (const auto prefix = take_prefix(inside)) {
     const std::optional<Counts> counts = parse_counts(*prefix, choices);
     if (*prefix == "e" || *prefix == "E") {

@@ -12,10 +12,10 @@
 namespace sdtune {
 
 struct HighresFix {
-  double scale = 0.5;               // of the first stage's sides, which are multiples of 32
-  int64_t steps = 28;               // of the first stage
-  std::optional<double> strength;   // of the first stage, where it starts from a picture
-  bool enlarges_latents = false;    // bilinearly, instead of the decoded picture
+  double scale = 0.5;              // of the first stage's sides, which are multiples of 32
+  int64_t steps = 28;              // of the first stage
+  std::optional<double> strength;  // of the first stage, where it starts from a picture
+  bool enlarges_latents = false;   // bilinearly, instead of the decoded picture
 };
 
 struct TwoStages {

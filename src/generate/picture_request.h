@@ -27,4 +27,8 @@ struct PictureRequest {
   double strength = 0.8;               // with `start`: share of the steps that are done
 };
 
+// The seed of a picture that was given none, of all that are drawn from `seed`: below 2^31, which
+// every program takes.
+uint64_t drawn_seed(uint64_t seed, uint64_t number);
+
 }  // namespace sdtune

@@ -31,8 +31,8 @@ void take_key(PromptLine& line, const TomlEntry& entry, const std::string& name)
     throw UsageError(fmt::format("'{}' is a table or an array", entry.key), place,
                      "give " + accepted_text(*option));
   }
-  const OptionValue value = std::visit([](const auto& v) -> OptionValue { return v; },
-                                       entry.value.scalar);
+  const OptionValue value =
+      std::visit([](const auto& v) -> OptionValue { return v; }, entry.value.scalar);
   if (value.index() == 0) return;  // null: as if it were not there
   const OptionValue checked = check_value(*option, value, place);
   if (option->name == "seed") {

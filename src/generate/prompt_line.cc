@@ -16,7 +16,7 @@ namespace {
 
 // sd-scripts' options for SDXL, ControlNet, Deep Shrink, gradual latents and LoRA networks.
 constexpr std::array<std::string_view, 24> kNotHere = {
-    "am",   "c",    "cn",  "ow",  "oh",  "nw",  "nh",  "ct",   "cl",   "g",   "ctr", "rcfg",
+    "am",   "c",    "cn",   "ow",   "oh",  "nw",  "nh",  "ct",  "cl",  "g",    "ctr",  "rcfg",
     "dsd1", "dst1", "dsd2", "dst2", "dsr", "glt", "glr", "gle", "gls", "glsn", "glus", "fs"};
 
 std::string lower(std::string_view text) {
@@ -41,7 +41,8 @@ PromptLine parse_prompt_line(std::string_view line, const PictureRequest& defaul
   result.request = defaults;
   OptionTable table = describe(result);
   // A line may begin with an option: its prompt is empty.
-  const std::string text = " " + std::string(strip(line));
+  std::string text(1, ' ');
+  text += strip(line);
   const std::vector<std::string_view> parts = split(text, " --");
   result.request.prompt = strip(parts[0]);
   for (size_t i = 1; i < parts.size(); ++i) {

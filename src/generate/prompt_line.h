@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "generate/picture_request.h"
+#include "generate/sampler_choices.h"
 #include "options/option.h"
 
 namespace sdtune {
@@ -30,7 +31,7 @@ struct PromptLine {
     v("negative_scale", request.negative_scale, "Scale of the negative prompt.", Aliases{"nl"},
       Range{-1000, 1000});
     v("strength", request.strength, "Share of the steps.", Aliases{"t"}, Range{0, 1});
-    v("sample_sampler", request.sampler, "Sampler.", Aliases{"ss"});
+    v("sample_sampler", request.sampler, "Sampler.", Aliases{"ss"}, sampler_choices());
     v("file_name", file_name, "File name.", Aliases{"f"});
     v("seed", seed_, "Seed.", Aliases{"d"}, Range{0, 9.2e18});
   }

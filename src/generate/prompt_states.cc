@@ -48,17 +48,15 @@ at::Tensor prompt_states(const PromptEncoder& encoder, std::span<const std::stri
   std::vector<float> weights;
   for (const std::string& prompt : prompts) {
     warn_if_cut(encoder, prompt, chunks * kChunkTokens);
-    const WeightedTokens tokens =
-        weighted_token_chunks(encoder.tokenizer, prompt, encoder.family,
-                              static_cast<int>(chunks) * kChunkTokens);
+    const WeightedTokens tokens = weighted_token_chunks(encoder.tokenizer, prompt, encoder.family,
+                                                        static_cast<int>(chunks) * kChunkTokens);
     ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
     const std::vector<float> joined = joined_weights(tokens.weights);
     weights.insert(weights.end(), joined.begin(), joined.end());
   }
   const at::Device device = encoder.model.token_embedding.weight.device();
   const at::Tensor rows = at::tensor(ids, at::kLong).view({-1, kChunkLength}).to(device);
-  const at::Tensor states =
-      join_chunks(encoder.model.forward(rows, encoder.clip_skip), chunks);
+  const at::Tensor states = join_chunks(encoder.model.forward(rows, encoder.clip_skip), chunks);
   const bool plain = std::all_of(weights.begin(), weights.end(), [](float w) { return w == 1; });
   if (plain) return states;
   const auto count = static_cast<int64_t>(prompts.size());

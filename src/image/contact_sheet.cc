@@ -53,12 +53,11 @@ std::string_view cut(std::string_view text) {
 void write(Image& page, const std::string& text, const Place& place) {
   const std::string markup = escaped(cut(text));
   if (markup.find_first_not_of(' ') == std::string::npos) return;
-  const VImage mask =
-      VImage::text(markup.c_str(), VImage::option()
-                                       ->set("font", kFont)
-                                       ->set("width", place.width)
-                                       ->set("dpi", 96)
-                                       ->set("wrap", VIPS_TEXT_WRAP_WORD_CHAR));
+  const VImage mask = VImage::text(markup.c_str(), VImage::option()
+                                                       ->set("font", kFont)
+                                                       ->set("width", place.width)
+                                                       ->set("dpi", 96)
+                                                       ->set("wrap", VIPS_TEXT_WRAP_WORD_CHAR));
   size_t size = 0;
   void* memory = mask.write_to_memory(&size);
   const auto* cover = static_cast<const uint8_t*>(memory);

@@ -47,7 +47,9 @@ std::vector<std::byte> encode_png(const Image& image) {
   }
 }
 
-void write_png(const fs::path& path, const Image& image) { write_bytes(path, encode_png(image)); }
+void write_png(const fs::path& path, const Image& image, const PngText& text) {
+  write_bytes(path, with_png_text(encode_png(image), text));
+}
 
 std::vector<std::byte> encode_jpeg(const Image& image, int quality) {
   if (quality < 1 || quality > 100) {

@@ -1,5 +1,5 @@
 // Pictures to PNG and JPEG: previews, contact sheets, thumbnails, resized data sets. Nothing but
-// the colours is stored: no metadata, no profile, no alpha.
+// the colours is stored, and in a PNG the texts that are asked for: no profile, no alpha.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "image/image.h"
+#include "image/png_text.h"
 
 namespace sdtune {
 
@@ -14,7 +15,7 @@ namespace sdtune {
 std::vector<std::byte> encode_png(const Image& image);
 
 // Writes it under `path`, replacing atomically. Throws Error with the path and the reason.
-void write_png(const std::filesystem::path& path, const Image& image);
+void write_png(const std::filesystem::path& path, const Image& image, const PngText& text = {});
 
 // The bytes of a baseline JPEG file. `quality` from 1 to 100 is libjpeg's; from 90 on the colour
 // planes keep their full size. Throws Error for another quality, when the picture has no pixels,

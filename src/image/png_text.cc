@@ -39,8 +39,8 @@ std::string chunk_of(const std::string& keyword, const std::string& text) {
   const std::string body = is_ascii(text) ? "tEXt" + keyword + "\0"s + text
                                           // not compressed, no language, no translated keyword
                                           : "iTXt" + keyword + "\0\0\0\0\0"s + text;
-  const auto sum = crc32(0, reinterpret_cast<const Bytef*>(body.data()),
-                         static_cast<uInt>(body.size()));
+  const auto sum =
+      crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
   return big_endian(static_cast<uint32_t>(body.size() - 4)) + body +
          big_endian(static_cast<uint32_t>(sum));
 }

@@ -10,7 +10,8 @@
 namespace sdtune {
 namespace {
 
-const PngText kText = {{"prompt", "a cat (black:1.2)"}, {"negative-prompt", "größe, 猫"}, {"e", ""}};
+const PngText kText = {
+    {"prompt", "a cat (black:1.2)"}, {"negative-prompt", "größe, 猫"}, {"e", ""}};
 
 TEST(PngText, ComesBack) {
   EXPECT_EQ(read_png_text(with_png_text(encode_png(test_picture(5, 4)), kText)), kText);

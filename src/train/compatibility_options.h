@@ -31,10 +31,6 @@ struct CompatibilityOptions {
   std::optional<std::string> offload_optimizer_device, offload_param_device;
   std::optional<std::filesystem::path> offload_optimizer_nvme_path, offload_param_nvme_path;
 
-  std::optional<int64_t> sample_every_n_steps, sample_every_n_epochs;
-  bool sample_at_first = false;
-  std::optional<std::filesystem::path> sample_prompts;
-  std::string sample_sampler = "ddim";
   std::optional<std::string> huggingface_repo_id, huggingface_repo_type, huggingface_path_in_repo,
       huggingface_token, huggingface_repo_visibility;
   bool save_state_to_huggingface = false, resume_from_huggingface = false, async_upload = false;
@@ -100,14 +96,6 @@ struct CompatibilityOptions {
 
   template <class V>
   void visit_later(V& v) {
-    const char* previews = "Pictures are not drawn while training.";
-    v("sample_every_n_steps", sample_every_n_steps, previews);
-    v("sample_every_n_epochs", sample_every_n_epochs, previews);
-    v("sample_at_first", sample_at_first, previews);
-    v("sample_prompts", sample_prompts, previews);
-    v("sample_sampler", sample_sampler, previews,
-      Choices{"ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a", "dpmsolver",
-              "dpmsolver++", "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a"});
     const char* upload = "Nothing is uploaded to the Hugging Face Hub.";
     v("huggingface_repo_id", huggingface_repo_id, upload);
     v("huggingface_repo_type", huggingface_repo_type, upload);

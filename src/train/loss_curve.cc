@@ -1,32 +1,29 @@
 #include "train/loss_curve.h"
 
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "image/plot.h"
+#include "train/run_folder.h"
 
 namespace sdtune {
 
 namespace {
 
-// Step to loss; a line cut off by a crash is passed over.
-std::map<double, double> read_losses(const std::filesystem::path& events) {
+// Step to loss.
+std::map<double, double> read_losses(const std::filesystem::path& run_folder) {
   std::map<double, double> losses;
-  std::ifstream file(events);
-  for (std::string line; std::getline(file, line);) {
-    const auto event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!event.is_object() || event.value("event", "") != "step" || !event["loss"].is_number())
-      continue;
-    losses[event["step"].get<double>()] = event["loss"].get<double>();
-  }
+  visit_events(run_folder, "step", [&](const nlohmann::json& event) {
+    if (event["loss"].is_number())
+      losses[event["step"].get<double>()] = event["loss"].get<double>();
+  });
   return losses;
 }
 
 }  // namespace
 
 void draw_loss_curve(const std::filesystem::path& run_folder) {
-  const std::map<double, double> losses = read_losses(run_folder / "events.jsonl");
+  const std::map<double, double> losses = read_losses(run_folder);
   if (losses.size() < 2) return;
   LineSeries raw{.label = "each step", .pale = true};
   LineSeries smooth{.label = "moving average"};

@@ -1,5 +1,6 @@
 #include "train/run_folder.h"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -39,6 +40,15 @@ void RunFolder::event(const std::string& kind, const nlohmann::ordered_json& fie
   } catch (const Error& error) {
     if (!std::exchange(warned_, true))
       log_warning("the record of the run has gaps: {} ({})", error.what(), error.where());
+  }
+}
+
+void visit_events(const std::filesystem::path& run_folder, const std::string& kind,
+                  const std::function<void(const nlohmann::json&)>& visit) {
+  std::ifstream file(run_folder / "events.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    const auto event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (event.is_object() && event.value("event", "") == kind) visit(event);
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -31,5 +32,10 @@ class RunFolder {
   AppendFile events_;
   bool warned_ = false;
 };
+
+// Calls `visit` with each event of this kind in a run's record, in order; a line cut off by a crash
+// is passed over.
+void visit_events(const std::filesystem::path& run_folder, const std::string& kind,
+                  const std::function<void(const nlohmann::json&)>& visit);
 
 }  // namespace sdtune

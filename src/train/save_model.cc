@@ -1,12 +1,10 @@
 #include "train/save_model.h"
 
-#include <string_view>
-#include <unordered_map>
-
 #include "models/hypernetwork_file.h"
 #include "models/modelspec.h"
 #include "text/tokenizer_files.h"
 #include "train/hypernetwork_training.h"
+#include "train/model_copies.h"
 
 namespace sdtune {
 
@@ -51,17 +49,6 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
   return modelspec_metadata(fields);
 }
 
-// Parts that are frozen have no average and stay as they are.
-template <class Model>
-void take_averages(const Ema& ema, const std::string& prefix, Model& model) {
-  std::unordered_map<std::string_view, at::Tensor> averages(ema.averages().begin(),
-                                                            ema.averages().end());
-  visit_parameters(model, [&](const std::string& name, at::Tensor& parameter) {
-    const auto found = averages.find(prefix + name);
-    if (found != averages.end()) parameter = found->second;
-  });
-}
-
 SaveFormat format_of(const Trainee& trainee, const TrainOptions& options) {
   return save_format(options.save, source_format(*trainee.source));
 }
@@ -77,9 +64,7 @@ void save_trained_hypernetwork(const Trainee& trainee, const TrainOptions& optio
   request.metadata = metadata(trainee, options);
   request.metadata["modelspec.architecture"] += "/hypernetwork";
   const AveragedWeights averaged(*trainee.optimizer);
-  Hypernetwork hypernetwork = *trainee.hypernetwork;
-  if (moment.ema) take_averages(*trainee.ema, "hypernetwork.", hypernetwork);
-  save_hypernetwork(hypernetwork, request);
+  save_hypernetwork(*model_copies(trainee, moment.ema).hypernetwork, request);
 }
 
 }  // namespace
@@ -106,14 +91,9 @@ void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMomen
   request.extra_files = tokenizer_files(
       trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
   const AveragedWeights averaged(*trainee.optimizer);
-  // Copies of the models share their tensors, until averages take their places.
-  UNet2DConditionModel unet = trainee.unet;
-  ClipTextModel text_encoder = trainee.text_encoder;
-  if (moment.ema) {
-    take_averages(*trainee.ema, "unet.", unet);
-    take_averages(*trainee.ema, "text_encoder.", text_encoder);
-  }
-  const TrainedParts parts{&unet, trainee.trains_text_encoder ? &text_encoder : nullptr};
+  ModelCopies copies = model_copies(trainee, moment.ema);
+  const TrainedParts parts{&copies.unet,
+                           trainee.trains_text_encoder ? &copies.text_encoder : nullptr};
   save_stable_diffusion(*trainee.source, parts, request);
 }
 

@@ -145,6 +145,7 @@ void validate(const TrainOptions& options) {
   validate_hypernetwork(options);
   validate_schedule(options);
   validate_validation(options.validation);
+  validate(options.preview);
   validate_logs(options.log);
   validate_saves(options.save);
   if (options.control.max_train_time) parse_train_time(*options.control.max_train_time);

@@ -19,6 +19,7 @@
 #include "train/noise_options.h"
 #include "train/optimizer_options.h"
 #include "train/precision_options.h"
+#include "train/preview_options.h"
 #include "train/run_control_options.h"
 #include "train/save_options.h"
 #include "train/schedule_options.h"
@@ -120,6 +121,7 @@ struct TrainOptions {
   NoiseOptions noise;
   LossOptions loss;
   ValidationOptions validation;
+  PreviewOptions preview;
   SaveOptions save;
   RunControlOptions control;
   ModelspecOptions modelspec;
@@ -140,6 +142,7 @@ struct TrainOptions {
     noise.visit(v);
     loss.visit(v);
     validation.visit(v);
+    preview.visit(v);
     save.visit(v);
     control.visit(v);
     modelspec.visit(v);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/rank.h"
 #include "base/system.h"
 #include "options/config_file.h"
 #include "options/option_table.h"
@@ -117,6 +118,9 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   if (start_) resume_from(*start_);
   run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
                                             to_toml(describe(options), /*all=*/true));
+  if (draws_previews(options.preview)) {
+    previews_ = std::make_unique<Previews>(options, *run_folder_, rank_from_environment());
+  }
   checkpoints_ = std::make_unique<Checkpoints>(options, trainee_, *run_folder_,
                                                epochs_between_saves(options.save, epochs()),
                                                updates_per_epoch(options, batches_per_epoch_));
@@ -188,6 +192,9 @@ int Trainer::run() {
     validation_.emplace(*validation_pictures_, trainee_, options_.validation);
   }
   if (const int signal = prepare_latents()) return 128 + signal;
+  if (previews_ && options_.preview.sample_at_first && position_.step == 0) {
+    previews_->draw(trainee_, 0, 0);
+  }
   if (options_.loss.masked_loss) source_ = masked_source(std::move(source_));
   const StopRequest request = train();
   return request.kind == StopRequest::Kind::kNone ? finish() : stop(request);
@@ -224,6 +231,7 @@ StopRequest Trainer::train() {
     }
     guard(result, batches);
     validate_if_due(batches.back());
+    preview_if_due(batches.back());
     save_due_at(batches.back());
   }
   return {};
@@ -253,7 +261,7 @@ int Trainer::prepare_latents() {
     return 0;
   }
   source_ = latents_->source();
-  trainee_.vae.reset();
+  if (!previews_) trainee_.vae.reset();
   return 0;
 }
 
@@ -354,6 +362,13 @@ void Trainer::validate_if_due(const LoadedBatch& last) {
   log_->validation(position_.step, result, seconds.count());
 }
 
+void Trainer::preview_if_due(const LoadedBatch& last) {
+  const int64_t epochs_done = last.is_last_of_epoch ? last.epoch + 1 : last.epoch;
+  if (previews_ && previews_->is_due(position_.step, last.is_last_of_epoch, epochs_done)) {
+    previews_->draw(trainee_, position_.step, epochs_done);
+  }
+}
+
 // Models first, then states: a state on disk says that everything due before it is there too.
 void Trainer::save_due_at(const LoadedBatch& last) {
   const auto now = std::chrono::steady_clock::now();
@@ -379,8 +394,9 @@ bool Trainer::save_run_state(SaveMoment moment) {
 void Trainer::close_record() {
   try {
     draw_loss_curve(run_folder_->path());
-  } catch (const Error& error) {
-    log_warning("the curve of the losses was not drawn: {}", error.what());
+    if (previews_) draw_preview_sheet(options_.run.output_dir, run_folder_->path());
+  } catch (const std::exception& error) {
+    log_warning("the run's last pictures were not all drawn: {}", error.what());
   }
   log_info("the record of the run is in {}", run_folder_->path().string());
 }

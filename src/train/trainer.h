@@ -16,6 +16,7 @@
 #include "train/memory_plan.h"
 #include "train/nan_guard.h"
 #include "train/output_names.h"
+#include "train/previews.h"
 #include "train/run_control.h"
 #include "train/run_folder.h"
 #include "train/run_log.h"
@@ -51,6 +52,7 @@ class Trainer {
   StepResult step(std::span<const LoadedBatch> batches);
   void record_loss_bands(const StepResult& result);
   void validate_if_due(const LoadedBatch& last);
+  void preview_if_due(const LoadedBatch& last);
   StopRequest train();
   void guard(const StepResult& result, std::span<const LoadedBatch> batches);
   void go_back();
@@ -75,6 +77,7 @@ class Trainer {
   int64_t total_steps_;
   Position position_;
   std::unique_ptr<RunFolder> run_folder_;
+  std::unique_ptr<Previews> previews_;
   Trace trace_;
   std::unique_ptr<LatentCache> latents_;
   ItemSource source_;

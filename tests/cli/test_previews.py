@@ -1,0 +1,116 @@
+"""Pictures that a run draws while it trains."""
+
+import re
+
+import numpy
+import pytest
+from PIL import Image
+from running import read_events, train_args
+
+PROMPTS = "a cat --w 64 --h 64 --s 3 --d 5\nn dogs --w 96 --h 64 --s 3 --n bad --ss euler_a\n"
+
+
+@pytest.fixture()
+def prompts(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text(PROMPTS)
+    return file
+
+
+def drawn(output):
+    return sorted(re.sub(r"\d{14}", "T", path.name) for path in (output / "sample").iterdir())
+
+
+def test_a_run_with_previews_ends_in_the_same_bytes(sdtune, small_models, pictures, prompts, tmp_path):
+    plain, with_previews = tmp_path / "plain", tmp_path / "previews"
+    assert sdtune(*train_args(small_models(), pictures, plain, "--cache_latents")).returncode == 0
+    result = sdtune(*train_args(small_models(), pictures, with_previews, "--cache_latents", f"--sample_prompts={prompts}",
+                                "--sample_every_n_steps=2", "--sample_at_first"))
+    assert result.returncode == 0, result.stderr
+    assert (plain / "mine.safetensors").read_bytes() == (with_previews / "mine.safetensors").read_bytes()
+    assert drawn(with_previews) == [
+        "contact-sheet.png", "mine_000002_00_T_5.png", "mine_000002_01_T.png", "mine_000004_00_T_5.png",
+        "mine_000004_01_T.png", "mine_e000000_00_T_5.png", "mine_e000000_01_T.png"]
+    events = [event for event in read_events(with_previews) if event["event"] == "sample"]
+    assert [(e["step"], e["index"], e["prompt"]) for e in events] == [
+        (step, index, prompt) for step in (0, 2, 4) for index, prompt in enumerate(["a cat", "n dogs"])]
+    # a prompt without a seed begins with the same noise each time
+    assert len({e["seed"] for e in events}) == 2
+    sheet = Image.open(with_previews / "sample" / "contact-sheet.png")
+    assert sheet.width > 3 * 96 + 200 and sheet.height > 2 * 64
+
+
+def test_a_preview_is_what_sample_draws(sdtune, small_models, pictures, prompts, tmp_path):
+    run = tmp_path / "run"
+    result = sdtune(*train_args(small_models(), pictures, run, f"--sample_prompts={prompts}",
+                                "--sample_every_n_epochs=1", "--sample_every_n_steps=1", "--max_train_epochs=1"))
+    assert result.returncode == 0, result.stderr
+    assert drawn(run) == ["contact-sheet.png", "mine_e000001_00_T_5.png", "mine_e000001_01_T.png"]
+    seed = [event for event in read_events(run) if event["event"] == "sample"][1]["seed"]
+    result = sdtune("sample", f"--ckpt={run / 'mine.safetensors'}", f"--outdir={tmp_path / 'out'}", "--device=cpu",
+                    "--prompt=n dogs --w 96 --h 64 --s 3 --n bad --ss euler_a --f again", f"--seed={seed}")
+    assert result.returncode == 0, result.stderr
+    (preview,) = (run / "sample").glob("mine_e000001_01_*.png")
+    ours, again = (numpy.asarray(Image.open(path), dtype=int) for path in (preview, tmp_path / "out" / "again.png"))
+    assert abs(ours - again).max() <= 1
+
+
+def test_averages_draw_where_they_are_kept(sdtune, small_models, pictures, prompts, tmp_path):
+    def preview(output, *more):
+        args = [f"--sample_prompts={prompts}", "--sample_every_n_steps=4", "--learning_rate=1e-3", *more]
+        result = sdtune(*train_args(small_models(), pictures, output, *args))
+        assert result.returncode == 0, result.stderr
+        (path,) = (output / "sample").glob("mine_000004_00_*.png")
+        return numpy.asarray(Image.open(path), dtype=int)
+
+    plain = preview(tmp_path / "plain")
+    averaged = preview(tmp_path / "ema", "--ema", "--ema_decay=0.999")
+    assert abs(plain - averaged).max() > 4
+    result = sdtune("sample", f"--ckpt={tmp_path / 'ema' / 'mine-ema.safetensors'}", f"--outdir={tmp_path / 'out'}",
+                    "--device=cpu", "--prompt=a cat --w 64 --h 64 --s 3 --f again", "--seed=5")
+    assert result.returncode == 0, result.stderr
+    again = numpy.asarray(Image.open(tmp_path / "out" / "again.png"), dtype=int)
+    assert abs(averaged - again).max() <= 1
+
+
+def test_weights_of_a_schedule_free_optimizer_are_averaged(sdtune, small_models, pictures, prompts, tmp_path):
+    result = sdtune(*train_args(small_models(), pictures, tmp_path / "run", f"--sample_prompts={prompts}",
+                                "--sample_every_n_steps=4", "--learning_rate=1e-3",
+                                "--optimizer_type=AdamWScheduleFree"))
+    assert result.returncode == 0, result.stderr
+    result = sdtune("sample", f"--ckpt={tmp_path / 'run' / 'mine.safetensors'}", f"--outdir={tmp_path / 'out'}",
+                    "--device=cpu", "--prompt=a cat --w 64 --h 64 --s 3 --f again", "--seed=5")
+    assert result.returncode == 0, result.stderr
+    (path,) = (tmp_path / "run" / "sample").glob("mine_000004_00_*.png")
+    preview, again = (numpy.asarray(Image.open(p), dtype=int) for p in (path, tmp_path / "out" / "again.png"))
+    assert abs(preview - again).max() <= 1
+
+
+def test_an_error_in_a_preview_does_not_end_the_run(sdtune, small_models, pictures, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat --w 64 --h 64 --s 2 --ss pndm\n")  # which takes four steps at least
+    output = tmp_path / "run"
+    result = sdtune(*train_args(small_models(), pictures, output, f"--sample_prompts={file}", "--sample_every_n_steps=2"))
+    assert result.returncode == 0, result.stderr
+    assert "were not drawn" in result.stderr
+    failed = [event for event in read_events(output) if event["event"] == "sample_failed"]
+    assert [event["step"] for event in failed] == [2, 4] and "steps" in failed[0]["reason"]
+    assert (output / "mine.safetensors").exists()
+
+
+@pytest.mark.parametrize("name, text, words", [
+    ("p.txt", "a --w 5\n", "p.txt:1"),
+    ("p.toml", "[prompt]\n[[prompt.subset]]\npromt = 'a'\n", "did you mean prompt"),
+    ("p.json", "{", "JSON"),
+    ("p.txt", "", "no prompts"),
+])
+def test_mistakes_in_prompts_are_told_before_the_model_is_read(sdtune, pictures, tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    result = sdtune(*train_args("no such model", pictures, tmp_path / "run", f"--sample_prompts={tmp_path / name}",
+                                "--sample_every_n_steps=2"))
+    assert result.returncode == 2 and words in result.stderr
+
+
+def test_a_time_to_draw_needs_prompts(sdtune, small_models, pictures, tmp_path):
+    result = sdtune(*train_args(small_models(), pictures, tmp_path / "run", "--sample_at_first"))
+    assert result.returncode == 2 and "--sample_prompts" in result.stderr
