@@ -1,8 +1,8 @@
-"""Makes assets/demo-model.safetensors from nothing: pictures, VAE, text encoder, U-Net.
+"""Makes the demo's model from nothing: pictures, VAE, text encoder, U-Net.
 
 The program draws the pictures and writes a random model of the demo's sizes; Python trains what sdtune does not (VAE,
 and the text encoder's first sight of pictures); sdtune trains the U-Net on the frozen rest. The averaged weights are
-the model. README.md says how long it takes and how well the model draws.
+the model. README.md says why each step is as it is.
 """
 
 import argparse
@@ -59,13 +59,19 @@ def main():
     def run(*command):
         subprocess.run([str(part) for part in command], check=True)
 
-    if not (work / "metadata.json").exists():
-        run(args.sdtune, "demo", f"--output_dir={work}", "--pictures=0", f"--shapes={PICTURES}", "--prepare_only")
-        run(sys.executable, HERE / "train_vae.py", work / "pictures", model / "vae")
-        run(sys.executable, HERE / "train_words.py", work / "pictures", work / "metadata.json", model)
+    def run_once(name, *command):
+        done = work / f"{name}.done"
+        if not done.exists():
+            run(*command)
+            done.touch()
+
+    draw = ["demo", f"--output_dir={work}", "--pictures=0", f"--shapes={PICTURES}", "--prepare_only"]
+    run_once("draw", args.sdtune, *draw)
+    run_once("vae", sys.executable, HERE / "train_vae.py", work / "pictures", model / "vae")
+    run_once("words", sys.executable, HERE / "train_words.py", work / "pictures", work / "metadata.json", model)
     run(args.sdtune, "train", *training_options(work, args.steps))
     made = work / "output/demo-model-ema.safetensors"
-    print(f"The model is {made}; copy it to assets/demo-model.safetensors.")
+    print(f"The model is {made}.")
 
 
 if __name__ == "__main__":

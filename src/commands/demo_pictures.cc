@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <string_view>
 
 #include "base/philox.h"
 
@@ -125,8 +126,9 @@ DemoPicture draw_shape_picture(uint64_t number) {
   DemoPicture picture{.image = draw(scene, kShapeSize), .caption = {}, .tags = {}};
   const uint64_t words = random.below(3);  // caption, tags or both
   if (words != 1) {
-    picture.caption =
-        fmt::format("a {} {} {}, {} background", colour.name, shape, place.phrase, ground.name);
+    const char* article = colour.name == std::string_view("orange") ? "an" : "a";
+    picture.caption = fmt::format("{} {} {} {}, {} background", article, colour.name, shape,
+                                  place.phrase, ground.name);
   }
   if (words != 0) {
     picture.tags =

@@ -50,7 +50,8 @@ class Prompt:
     @property
     def caption(self):
         thing = self.shape if self.shape == "mushroom" else f"{self.colour} {self.shape}"
-        return f"a {thing} {PLACES[self.place][0]}, {self.ground} background"
+        article = "an" if thing.startswith("orange") else "a"
+        return f"{article} {thing} {PLACES[self.place][0]}, {self.ground} background"
 
 
 def shape_prompts(count=64, seed=0):

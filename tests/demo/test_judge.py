@@ -12,14 +12,14 @@ from demo.judge import COLOURS, GROUNDS, PLACES, SHAPES, Prompt, shape_prompts, 
 
 @pytest.fixture(scope="module")
 def drawn(sdtune, tmp_path_factory):
-    """Pictures of the demo's data set and what their captions or tags say, of each kind."""
+    """Pictures of the demo's data set, what they show and their entries in the metadata, by kind."""
     folder = tmp_path_factory.mktemp("judged")
     done = sdtune("demo", f"--output_dir={folder}", "--pictures=40", "--shapes=120", "--prepare_only")
     assert done.returncode == 0, done.stderr
     pictures = {"shape": [], "mushroom": []}
     for name, words in json.loads((folder / "metadata.json").read_text()).items():
         picture = numpy.asarray(Image.open(folder / "pictures" / f"{name}.png"))
-        pictures[name.split("-")[0]].append((picture, read_words(words)))
+        pictures[name.split("-")[0]].append((picture, read_words(words), words))
     return pictures
 
 
@@ -34,10 +34,11 @@ def read_words(entry):
     return Prompt("" if shape == "mushroom" else one_of(COLOURS), shape, one_of(PLACES), one_of(GROUNDS))
 
 
-def test_every_drawn_picture_shows_its_words(drawn):
+def test_every_drawn_picture_shows_its_words_and_prompts_are_worded_as_captions(drawn):
     for kind, pictures in drawn.items():
-        for picture, prompt in pictures:
+        for picture, prompt, words in pictures:
             assert shows(picture, prompt), (kind, prompt)
+            assert words.get("caption", prompt.caption) == prompt.caption
 
 
 @pytest.mark.parametrize(
@@ -49,15 +50,15 @@ def test_every_drawn_picture_shows_its_words(drawn):
     ],
 )
 def test_no_drawn_picture_shows_another_word(drawn, word, others, kinds):
-    for picture, prompt in (pair for kind in kinds for pair in drawn[kind]):
+    for picture, prompt, _ in (drawing for kind in kinds for drawing in drawn[kind]):
         for other in set(others) - {getattr(prompt, word)}:
             assert not shows(picture, dataclasses.replace(prompt, **{word: other})), (prompt, other)
 
 
 def test_a_shape_is_no_mushroom_and_a_mushroom_no_shape(drawn):
-    for picture, prompt in drawn["shape"]:
+    for picture, prompt, _ in drawn["shape"]:
         assert not shows(picture, dataclasses.replace(prompt, shape="mushroom"))
-    for picture, prompt in drawn["mushroom"]:
+    for picture, prompt, _ in drawn["mushroom"]:
         for colour in COLOURS:
             assert not shows(picture, dataclasses.replace(prompt, shape="circle", colour=colour))
 
