@@ -17,30 +17,51 @@ namespace sdtune {
 
 namespace {
 
-// metadata as the merge tools write it: pictures by stem, with caption and tags.
-void draw_pictures(const fs::path& folder, const fs::path& metadata, int64_t count) {
-  make_writable_folder(folder);
-  nlohmann::ordered_json entries;
-  for (int64_t i = 0; i < count; ++i) {
-    const DemoPicture picture = draw_demo_picture(static_cast<uint64_t>(i));
-    const std::string stem = fmt::format("picture-{:03}", i);
-    write_png(folder / (stem + ".png"), picture.image);
-    entries[stem] = {{"caption", picture.caption}, {"tags", picture.tags}};
+// Pictures and their words, by file name without extension as the merge tools write metadata.
+class PictureSet {
+ public:
+  explicit PictureSet(fs::path folder) : folder_(std::move(folder)) {
+    make_writable_folder(folder_);
   }
-  write_file(metadata, entries.dump(2));
+
+  void add(const std::string& stem, const DemoPicture& picture) {
+    write_png(folder_ / (stem + ".png"), picture.image);
+    nlohmann::ordered_json& entry = metadata_[stem];
+    if (!picture.caption.empty()) entry["caption"] = picture.caption;
+    if (!picture.tags.empty()) entry["tags"] = picture.tags;
+  }
+
+  void write_metadata(const fs::path& file) const { write_file(file, metadata_.dump(2)); }
+
+ private:
+  fs::path folder_;
+  nlohmann::ordered_json metadata_ = nlohmann::ordered_json::object();
+};
+
+void draw_pictures(const DemoOptions& demo) {
+  PictureSet set(demo.output_dir / "pictures");
+  for (int64_t i = 0; i < demo.pictures; ++i)
+    set.add(fmt::format("mushroom-{:03}", i), draw_mushroom_picture(i));
+  for (int64_t i = 0; i < demo.shapes; ++i)
+    set.add(fmt::format("shape-{:05}", i), draw_shape_picture(i));
+  set.write_metadata(demo.output_dir / "metadata.json");
 }
 
-// Stable Diffusion 1.x in every rule, about 12 million parameters in all.
+// Stable Diffusion 1.x in every rule that a single file cannot tell (heads, norm groups, scaling
+// factor), about 11 million parameters in all. assets/recipe trains models of these sizes.
 RandomModel small_model() {
   return {
-      .unet = {.block_out_channels = {32, 64, 128, 128},
-               .cross_attention_dim = 128,
+      .unet = {.block_out_channels = {64, 96, 128},
+               .down_attention = {false, true, true},
+               .layers_per_block = 1,
+               .num_heads = {8, 8, 8},
+               .cross_attention_dim = 64,
                .sample_size = 16},
-      .vae = {.block_out_channels = {32, 32, 64, 64}, .layers_per_block = 1, .sample_size = 128},
-      .text = {.hidden_size = 128,
-               .intermediate_size = 512,
-               .num_hidden_layers = 4,
-               .num_attention_heads = 2}};
+      .vae = {.block_out_channels = {96, 64, 64, 96}, .layers_per_block = 1, .sample_size = 128},
+      .text = {.hidden_size = 64,
+               .intermediate_size = 256,
+               .num_hidden_layers = 3,
+               .num_attention_heads = 1}};
 }
 
 TrainOptions training_options(const DemoOptions& demo) {
@@ -70,10 +91,11 @@ int run_demo(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
 
   make_writable_folder(demo.output_dir);
-  log_info("drawing {} pictures", demo.pictures);
-  draw_pictures(demo.output_dir / "pictures", demo.output_dir / "metadata.json", demo.pictures);
+  log_info("drawing {} pictures", demo.pictures + demo.shapes);
+  draw_pictures(demo);
   log_info("making a small random model");
   write_random_model(demo.output_dir / "small-model", small_model());
+  if (demo.prepare_only) return 0;
   TrainOptions options = training_options(demo);
   std::error_code ignored;
   fs::remove_all(options.run.output_dir / "demo-run",

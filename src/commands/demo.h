@@ -14,13 +14,18 @@ namespace sdtune {
 struct DemoOptions {
   std::filesystem::path output_dir = "demo";
   int64_t steps = 150;
-  int64_t pictures = 64;
+  int64_t pictures = 48;
+  int64_t shapes = 48;
+  bool prepare_only = false;
 
   template <class V>
   void visit(V& v) {
     v("output_dir", output_dir, "Folder that everything is written to.");
     v("steps", steps, "Optimizer steps.", Range{1, 1e6});
-    v("pictures", pictures, "Pictures to draw.", Range{1, 10000});
+    v("pictures", pictures, "Pictures of what is to be learned: mushrooms.", Range{0, 10000});
+    v("shapes", shapes, "Pictures of what the model can draw already, so that it forgets nothing.",
+      Range{0, 100000});
+    v("prepare_only", prepare_only, "Draw the pictures, write the random model and end.");
   }
 };
 

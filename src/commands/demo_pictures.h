@@ -1,5 +1,5 @@
-// The pictures of the demo: coloured shapes on coloured grounds, in several shapes of picture, each
-// with its words.
+// The pictures of the demo, each with its words: coloured shapes on plain grounds, which the demo's
+// model can draw, and mushrooms, which it has never seen.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,16 @@ namespace sdtune {
 
 struct DemoPicture {
   Image image;
-  std::string caption;  // "a red circle on a white background"
-  std::string tags;     // "red, circle, white background"
+  std::string caption;  // "a red circle on the left, white background"
+  std::string tags;     // "red, circle, left, white background"
 };
 
-// A pure function of its number; sides are multiples of 64 from 64 to 192.
-DemoPicture draw_demo_picture(uint64_t number);
+// A shape of one of 6 colours at one of 5 places on one of 4 grounds, 128 x 128 pixels. Size and
+// place vary a little. Caption or tags may be empty, never both. A pure function of its number.
+DemoPicture draw_shape_picture(uint64_t number);
+
+// A mushroom, cyan above and brown below, at one of the 5 places on one of the 4 grounds; sides are
+// 128 or 192 pixels. Caption and tags are both there. A pure function of its number.
+DemoPicture draw_mushroom_picture(uint64_t number);
 
 }  // namespace sdtune
