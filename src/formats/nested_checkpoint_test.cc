@@ -96,11 +96,11 @@ TEST(NestedCheckpoint, RefusesWhatSharingWouldBlowUp) {
     for (int i = 0; i < 1000; ++i) lists += std::string("h") + slot;
     lists += std::string("eq") + static_cast<char>(slot + 1);
   }
-  EXPECT_LT(
-      cpu_seconds([&] {
-        EXPECT_THAT(pickle_refusal(p_dict({p_text("a"), lists + "t"})), HasSubstr("too many entries"));
-      }),
-      5 * kSlack);
+  EXPECT_LT(cpu_seconds([&] {
+              EXPECT_THAT(pickle_refusal(p_dict({p_text("a"), lists + "t"})),
+                          HasSubstr("too many entries"));
+            }),
+            5 * kSlack);
   // A text of a megabyte as the value of many keys.
   std::string texts = "}(" + p_text("0") + p_text(std::string(1 << 20, 'x')) + "q\x01";
   for (int i = 1; i < 100; ++i) texts += p_text(std::to_string(i)) + "h\x01";

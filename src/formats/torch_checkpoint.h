@@ -4,7 +4,6 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,9 +15,8 @@ enum class CheckpointLayout {
   // Tensors of a plain state dict, or of its "state_dict" entry. Other entries that are text or
   // numbers become metadata; opaque values are skipped and reported.
   kStateDict,
-  // Dictionaries and lists within each other: names and places joined by dots,
-  // "320.0.linear.0.bias"
-  // (nested_tensors.h).
+  // Dictionaries and lists within each other (nested_tensors.h). A tensor's name is the keys and
+  // places on the way to it, joined by dots: "320.0.linear.0.bias".
   kNested,
 };
 
@@ -36,14 +34,21 @@ void write_torch_checkpoint(const std::filesystem::path& path,
                             const std::vector<TensorToWrite>& tensors,
                             const CheckpointExtras& extras = {});
 
+struct NestedEntry;
+
 // A value of a nested checkpoint: None, a scalar, a tensor, a list, or a dictionary.
 struct NestedValue {
   struct Tensor {
     size_t number = 0;  // in the list of tensors to write
   };
   using List = std::vector<NestedValue>;
-  using Dict = std::vector<std::pair<NestedValue, NestedValue>>;
+  using Dict = std::vector<NestedEntry>;
   std::variant<std::monostate, bool, int64_t, double, std::string, Tensor, List, Dict> value;
+};
+
+// Of a dictionary.
+struct NestedEntry {
+  NestedValue key, value;
 };
 
 // `root` names each tensor by its number, once.
