@@ -20,6 +20,9 @@ from diffusers.schedulers import scheduling_k_dpm_2_ancestral_discrete as dpm_2_
 from diffusers.schedulers import scheduling_lcm as lcm
 from safetensors.torch import load_file, save_file
 
+# numpy 2 warns of what Diffusers does with it, thousands of times.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 CLASSES = {
     "ddim": (diffusers.DDIMScheduler, {}),
     "pndm": (diffusers.PNDMScheduler, {}),
