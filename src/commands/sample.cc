@@ -81,8 +81,7 @@ PictureModels picture_models(const LoadedModels& models, const SampleOptions& op
   const NoiseSchedule schedule = scaled_linear_schedule();
   return {models.unet,
           models.vae,
-          {models.text_encoder, models.tokenizer,
-           models.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1,
+          {models.text_encoder, models.tokenizer, text_family(models.source->family),
            options.clip_skip, options.emb_normalize_mode, options.max_embeddings_multiples},
           models.source->prediction == PredictionType::kV,
           options.model.zero_terminal_snr ? with_zero_terminal_snr(schedule) : schedule,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "models/clip_text.h"
+#include "models/ldm_names.h"
 #include "text/clip_tokenizer.h"
 
 namespace sdtune {
@@ -15,6 +16,11 @@ namespace sdtune {
 // What is done about weights that move the mean of a prompt's states: scaled so that it stays, so
 // that the mean of the magnitudes stays, or nothing (sd-scripts' --emb_normalize_mode).
 enum class EmbNormalize { kOriginal, kAbs, kNone };
+
+// Whose padding and end marks a model's tokens have.
+inline TextFamily text_family(ModelFamily family) {
+  return family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1;
+}
 
 struct PromptEncoder {
   const ClipTextModel& model;

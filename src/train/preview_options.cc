@@ -10,25 +10,26 @@ namespace {
 
 constexpr int64_t kSteps = 30;
 
+bool has_time(const PreviewOptions& options) {
+  return options.sample_every_n_steps || options.sample_every_n_epochs || options.sample_at_first;
+}
+
 }  // namespace
 
 bool draws_previews(const PreviewOptions& options) {
-  return options.sample_prompts &&
-         (options.sample_every_n_steps || options.sample_every_n_epochs || options.sample_at_first);
+  return options.sample_prompts && has_time(options);
 }
 
 void validate(const PreviewOptions& options) {
-  const bool has_time =
-      options.sample_every_n_steps || options.sample_every_n_epochs || options.sample_at_first;
-  if (has_time && !options.sample_prompts) {
+  if (has_time(options) && !options.sample_prompts) {
     throw UsageError("there are no prompts to draw pictures from",
                      "--sample_every_n_steps, --sample_every_n_epochs, --sample_at_first",
                      "give a file of prompts with --sample_prompts");
   }
-  if (!has_time && options.sample_prompts) {
+  if (!has_time(options) && options.sample_prompts) {
     log_warning("--sample_prompts has no effect without --sample_every_n_steps or _epochs");
   }
-  if (has_time) read_preview_prompts(options);
+  if (has_time(options)) read_preview_prompts(options);
 }
 
 std::vector<PromptLine> read_preview_prompts(const PreviewOptions& options) {

@@ -37,8 +37,7 @@ PictureModels picture_models(const Trainee& trainee, const ModelCopies& models,
   const NoiseSchedule schedule = scaled_linear_schedule();
   return {models.unet,
           *trainee.vae,
-          {models.text_encoder, trainee.tokenizer,
-           trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1,
+          {models.text_encoder, trainee.tokenizer, text_family(trainee.source->family),
            trainee.clip_skip, EmbNormalize::kOriginal, kMostChunks},
           predicts_v,
           // What predicts the noise cannot begin where nothing but noise is.

@@ -1,5 +1,6 @@
 #include "train/save_model.h"
 
+#include "generate/prompt_states.h"
 #include "models/hypernetwork_file.h"
 #include "models/modelspec.h"
 #include "text/tokenizer_files.h"
@@ -88,8 +89,7 @@ void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMomen
   request.epoch = position.epoch;
   request.global_step = position.step;
   request.metadata = metadata(trainee, options);
-  request.extra_files = tokenizer_files(
-      trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1);
+  request.extra_files = tokenizer_files(text_family(trainee.source->family));
   const AveragedWeights averaged(*trainee.optimizer);
   ModelCopies copies = model_copies(trainee, moment.ema);
   const TrainedParts parts{&copies.unet,

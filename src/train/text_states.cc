@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "generate/prompt_states.h"
 #include "text/prompt_weights.h"
 #include "text/token_chunks.h"
 #include "train/trainee.h"
@@ -9,10 +10,6 @@
 namespace sdtune {
 
 namespace {
-
-TextFamily family_of(const Trainee& trainee) {
-  return trainee.source->family == ModelFamily::kV2 ? TextFamily::kV2 : TextFamily::kV1;
-}
 
 struct Tokens {
   at::Tensor ids;      // [B * n, 77]
@@ -24,14 +21,15 @@ Tokens tokens_of(const Trainee& trainee, std::span<const std::string> captions) 
   std::vector<float> weights;
   for (const std::string& caption : captions) {
     if (trainee.weighted_captions) {
-      const WeightedTokens tokens = weighted_token_chunks(
-          trainee.tokenizer, caption, family_of(trainee), trainee.max_token_length);
+      const WeightedTokens tokens =
+          weighted_token_chunks(trainee.tokenizer, caption, text_family(trainee.source->family),
+                                trainee.max_token_length);
       ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
       const std::vector<float> joined = joined_weights(tokens.weights);
       weights.insert(weights.end(), joined.begin(), joined.end());
     } else {
-      const auto rows =
-          token_chunks(trainee.tokenizer, caption, family_of(trainee), trainee.max_token_length);
+      const auto rows = token_chunks(trainee.tokenizer, caption,
+                                     text_family(trainee.source->family), trainee.max_token_length);
       ids.insert(ids.end(), rows.begin(), rows.end());
     }
   }

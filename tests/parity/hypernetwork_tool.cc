@@ -10,7 +10,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -66,11 +65,5 @@ void run(const std::vector<std::string>& args) {
 }  // namespace sdtune
 
 int main(int argc, char** argv) {
-  try {
-    sdtune::run({argv + 1, argv + argc});
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "sdtune-hypernetwork: " << e.what() << "\n";
-    return 1;
-  }
+  return sdtune::run_tool("sdtune-hypernetwork", [&] { sdtune::run({argv + 1, argv + argc}); });
 }

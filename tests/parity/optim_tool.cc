@@ -13,7 +13,6 @@
 #include <ATen/ATen.h>
 
 #include <cstdlib>
-#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
@@ -140,11 +139,7 @@ void run(const Request& request) {
 }  // namespace sdtune
 
 int main(int argc, char** argv) {
-  try {
+  return sdtune::run_tool("sdtune-optim", [&] {
     sdtune::run(sdtune::parse_request({argv + 1, argv + argc}));
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "sdtune-optim: " << e.what() << "\n";
-    return 1;
-  }
+  });
 }

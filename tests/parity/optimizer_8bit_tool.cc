@@ -11,7 +11,6 @@
 // they stand for, `<step>.exp_avg`.
 #include <ATen/ATen.h>
 
-#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
@@ -76,11 +75,5 @@ void run(const std::vector<std::string>& words) {
 }  // namespace sdtune
 
 int main(int argc, char** argv) {
-  try {
-    sdtune::run({argv + 1, argv + argc});
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "sdtune-8bit: " << e.what() << "\n";
-    return 1;
-  }
+  return sdtune::run_tool("sdtune-8bit", [&] { sdtune::run({argv + 1, argv + argc}); });
 }

@@ -11,7 +11,6 @@
 #include <ATen/ATen.h>
 
 #include <cstdlib>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -145,11 +144,7 @@ void run(const Request& request) {
 }  // namespace sdtune
 
 int main(int argc, char** argv) {
-  try {
+  return sdtune::run_tool("sdtune-parity", [&] {
     sdtune::run(sdtune::parse_request({argv + 1, argv + argc}));
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "sdtune-parity: " << e.what() << "\n";
-    return 1;
-  }
+  });
 }

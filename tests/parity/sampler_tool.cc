@@ -11,7 +11,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <fstream>
-#include <iostream>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -101,11 +100,5 @@ void run(const std::vector<std::string>& words) {
 }  // namespace sdtune
 
 int main(int argc, char** argv) {
-  try {
-    sdtune::run({argv + 1, argv + argc});
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "sdtune-sample: " << e.what() << "\n";
-    return 1;
-  }
+  return sdtune::run_tool("sdtune-sample", [&] { sdtune::run({argv + 1, argv + argc}); });
 }

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <exception>
+#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
@@ -50,6 +52,18 @@ inline void write_all(const std::string& path, const Tensors& tensors) {
     };
   }
   write_safetensors(path, writes);
+}
+
+// main() of a tool: what went wrong is said on stderr under the tool's name.
+template <class Run>
+int run_tool(const char* name, Run run) {
+  try {
+    run();
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << name << ": " << e.what() << "\n";
+    return 1;
+  }
 }
 
 }  // namespace sdtune
