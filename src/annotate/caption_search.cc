@@ -93,8 +93,7 @@ std::vector<int64_t> likeliest(const at::Tensor& scores) {
 
 // One caption for each picture, word by word.
 std::vector<TokenIds> write_words(Writer& writer, const TokenIds& prompt,
-                                  const CaptionSearch& search,
-                                  std::span<const uint64_t> pictures) {
+                                  const CaptionSearch& search, std::span<const uint64_t> pictures) {
   std::vector<TokenIds> captions(pictures.size(), prompt);
   std::vector<size_t> open(pictures.size());
   for (size_t i = 0; i < open.size(); ++i) open[i] = i;
@@ -259,7 +258,7 @@ size_t draw_from_nucleus(std::span<const float> scores, double top_p, double u) 
   double kept = sum;
   while (shares.size() > 1) {
     left_out += shares.back();
-    if (top_p >= 1 || left_out / sum > 1 - top_p) break;
+    if (left_out > 0 && (top_p >= 1 || left_out / sum > 1 - top_p)) break;
     kept -= shares.back();
     shares.pop_back();
   }

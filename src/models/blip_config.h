@@ -1,6 +1,6 @@
-// Sizes of a BLIP captioner, under Transformers' names (BlipConfig): a vision transformer and a BERT
-// decoder that looks at its states. Read from the config.json of a Transformers folder; an original
-// Salesforce checkpoint has none, and its tensors give the sizes (blip_files.h).
+// Sizes of a BLIP captioner, under Transformers' names (BlipConfig): a vision transformer and a
+// BERT decoder that looks at its states. Read from the config.json of a Transformers folder; an
+// original Salesforce checkpoint has none, and its tensors give the sizes (blip_files.h).
 #pragma once
 
 #include <cstdint>

@@ -20,9 +20,9 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr size_t kListed = 5;
-constexpr int64_t kHeadChannels = 64;         // of both of Salesforce's transformers, of any size
-constexpr double kOriginalVisionEps = 1e-6;   // Transformers' default is another
-constexpr int64_t kTokensAddedToBert = 2;     // [DEC], which begins a caption, and [ENC]
+constexpr int64_t kHeadChannels = 64;        // of both of Salesforce's transformers, of any size
+constexpr double kOriginalVisionEps = 1e-6;  // Transformers' default is another
+constexpr int64_t kTokensAddedToBert = 2;    // [DEC], which begins a caption, and [ENC]
 constexpr char kVision[] = "vision_model.";
 constexpr char kOriginalVision[] = "visual_encoder.";
 constexpr char kDamaged[] = "Get the file again from its source.";
@@ -73,8 +73,8 @@ struct BlipSource {
 
   const TensorInfo* find(const std::string& name) const {
     for (const std::string& wanted : {name, other_name(name)}) {
-      const TensorInfo* info = file->find(
-          original_prefix ? *original_prefix + original_name(wanted) : wanted);
+      const TensorInfo* info =
+          file->find(original_prefix ? *original_prefix + original_name(wanted) : wanted);
       if (info) return info;
     }
     return nullptr;
@@ -216,7 +216,8 @@ Blip load_blip(const fs::path& path, at::ScalarType type) {
     missing.resize(std::min(total, kListed));
     throw Error(fmt::format("{} tensor{} missing: {}{}", total, total == 1 ? " is" : "s are",
                             fmt::join(missing, ", "), total > kListed ? ", …" : ""),
-                source.file->path().string(), "The file is incomplete, or it is no BLIP captioner.");
+                source.file->path().string(),
+                "The file is incomplete, or it is no BLIP captioner.");
   }
   return model;
 }

@@ -40,9 +40,7 @@ at::Tensor states_of_two_pictures(const Blip& blip) {
   return blip.vision_model.forward(at::arange(864).view({2, 3, 12, 12}).to(at::kFloat).sin());
 }
 
-at::Tensor ids_of(std::vector<int64_t> ids) {
-  return at::tensor(ids, at::kLong).view({1, -1});
-}
+at::Tensor ids_of(std::vector<int64_t> ids) { return at::tensor(ids, at::kLong).view({1, -1}); }
 
 std::string refusal(const std::string& json) {
   try {

@@ -83,11 +83,10 @@ at::Tensor BlipTextLayer::forward(const at::Tensor& x, BlipTextCache::Layer& cac
                                   int64_t length) const {
   const int64_t n = x.size(1);
   cache.keys.narrow(2, length, n).copy_(split_heads(attention.key.forward(x), attention.heads));
-  cache.values.narrow(2, length, n)
-      .copy_(split_heads(attention.value.forward(x), attention.heads));
+  cache.values.narrow(2, length, n).copy_(split_heads(attention.value.forward(x), attention.heads));
   const at::Tensor words = at::scaled_dot_product_attention(
-      split_heads(attention.query.forward(x), attention.heads),
-      cache.keys.narrow(2, 0, length + n), cache.values.narrow(2, 0, length + n), /*attn_mask=*/{},
+      split_heads(attention.query.forward(x), attention.heads), cache.keys.narrow(2, 0, length + n),
+      cache.values.narrow(2, 0, length + n), /*attn_mask=*/{},
       /*dropout_p=*/0.0, /*is_causal=*/n > 1);
   const at::Tensor a = attention.finish(x, words);
 

@@ -63,7 +63,8 @@ struct BlipTextDecoder {
   // ids int64 [rows, n], which follow the cache's -> states [rows, n, hidden_size]. Several ids at
   // once only as the first ones. Error when the cache has no room or the model no positions left.
   at::Tensor forward(const at::Tensor& ids, BlipTextCache& cache) const;
-  at::Tensor logits(const at::Tensor& states) const;  // [..., hidden_size] -> [..., vocab_size] fp32
+  at::Tensor logits(
+      const at::Tensor& states) const;  // [..., hidden_size] -> [..., vocab_size] fp32
 
   BlipTextConfig config;
   Embedding word_embeddings, position_embeddings;

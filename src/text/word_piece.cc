@@ -28,10 +28,18 @@ bool is_ideograph(char32_t c) {
                      [c](auto block) { return c >= block.first && c <= block.second; });
 }
 
+// Each by itself: the reference has lowered the letters one by one when it comes to words, so that
+// no sigma is a final one.
+std::u32string with_lowered_letters(std::u32string_view text) {
+  std::u32string result;
+  for (const char32_t c : text) result += lower({&c, 1});
+  return result;
+}
+
 // Without control characters, with plain spaces, and with spaces around ideographs.
-std::u32string cleaned(std::string_view utf8) {
+std::u32string cleaned(std::u32string_view dirty) {
   std::u32string text;
-  for (const char32_t c : decode_utf8(utf8)) {
+  for (const char32_t c : dirty) {
     if (c == kReplacementCharacter) continue;
     if (is_ideograph(c)) {
       text += {U' ', c, U' '};
@@ -77,8 +85,8 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieces words) : words_(std::move(word
 }
 
 std::vector<int64_t> WordPieceTokenizer::encode(std::string_view utf8) const {
-  std::u32string text = cleaned(utf8);
-  if (words_.lower_case) text = without_accents(lower(text));
+  std::u32string text = decode_utf8(utf8);
+  text = words_.lower_case ? without_accents(cleaned(with_lowered_letters(text))) : cleaned(text);
   std::vector<int64_t> ids;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin + 1;

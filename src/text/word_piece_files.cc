@@ -26,6 +26,7 @@ constexpr const char* kWanted = "Give a vocab.txt or a tokenizer.json of a BERT 
 WordPieces read_text_vocabulary(const fs::path& file) {
   const std::string text = read_file(file, kMaxBytes);
   WordPieces words;
+  words.tidy_text = true;  // BertTokenizer's own default
   for (std::string_view piece : split(text, "\n")) {
     if (piece.ends_with('\r')) piece.remove_suffix(1);
     if (words.pieces.size() == kMaxPieces) refuse("the vocabulary is too long", file);
@@ -116,7 +117,8 @@ WordPieces read_word_pieces(const fs::path& path) {
 }
 
 bool has_word_pieces(const fs::path& folder) {
-  return fs::is_regular_file(folder / "tokenizer.json") || fs::is_regular_file(folder / "vocab.txt");
+  return fs::is_regular_file(folder / "tokenizer.json") ||
+         fs::is_regular_file(folder / "vocab.txt");
 }
 
 }  // namespace sdtune

@@ -9,8 +9,10 @@ namespace sdtune {
 
 // `path`: a vocab.txt (a piece a line, in the order of the ids), a tokenizer.json of the WordPiece
 // kind, or a folder that has one of them, the latter first, and perhaps a tokenizer_config.json.
-// In a vocab.txt "[PAD]", "[UNK]", "[CLS]", "[SEP]" and "[MASK]" are special, and BLIP's "[DEC]"
-// and "[ENC]". Error naming the file when it is missing, over 32 MiB, or no such vocabulary.
+// A vocab.txt alone has
+// BertTokenizer's defaults, and in it "[PAD]", "[UNK]", "[CLS]", "[SEP]" and "[MASK]" are special,
+// and BLIP's "[DEC]" and "[ENC]". Error naming the file when it is missing, over 32 MiB, or no such
+// vocabulary.
 WordPieces read_word_pieces(const std::filesystem::path& path);
 
 // Whether the folder has a vocabulary by one of these names.

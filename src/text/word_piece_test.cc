@@ -70,7 +70,9 @@ TEST(WordPiece, AWordThatCannotBeCutIsUnknownAsAWhole) {
 
 TEST(WordPiece, AccentsIdeographsAndBytesThatAreNotUtf8) {
   EXPECT_THAT(encoded("CAF\u00C9 cat\u732B"), ElementsAre(15, 5, 12));
-  EXPECT_THAT(encoded("c\xFF\x01" "at"), ElementsAre(5));
+  EXPECT_THAT(encoded("c\xFF\x01"
+                      "at"),
+              ElementsAre(5));
 }
 
 TEST(WordPiece, TextOfIds) {
@@ -94,6 +96,7 @@ TEST(WordPieceFiles, LinesAreIds) {
   EXPECT_THAT(read.pieces, ElementsAre("[PAD]", "[UNK]", "a", "[DEC]", ""));
   EXPECT_THAT(read.special, ElementsAre(0, 1, 3));
   EXPECT_TRUE(read.lower_case);
+  EXPECT_TRUE(read.tidy_text);
 }
 
 TEST(WordPieceFiles, TokenizerJsonComesFirst) {
