@@ -20,10 +20,6 @@ at::Tensor id_rows(const std::vector<TokenIds>& rows, at::Device device) {
   return ids.to(device);
 }
 
-at::Tensor index(const std::vector<int64_t>& places, at::Device device) {
-  return at::tensor(places, at::kLong).to(device);
-}
-
 // What a search has in hand: the pictures still written for, and the decoder's cache of their rows.
 class Writer {
  public:
@@ -49,7 +45,7 @@ class Writer {
   }
 
   void select(const std::vector<int64_t>& rows, const std::vector<int64_t>& pictures) {
-    cache_.select(index(rows, device_), index(pictures, device_));
+    cache_.select(rows, pictures);
   }
 
   int64_t end_id() const { return decoder_.config.sep_token_id; }

@@ -39,9 +39,10 @@ class CaptionSearchTest : public testing::Test {
                         .bos_token_id = 18,
                         .sep_token_id = kEnd}}) {
     initialise(blip_, 1);
-    blip_.text_decoder.decoder_weight = 4 * blip_.text_decoder.decoder_weight;
-    blip_.text_decoder.decoder_bias[kEnd] = 2.0;
-    states_ = blip_.vision_model.forward((at::arange(6 * 192) * 7).sin().view({6, 3, 8, 8}) * 3);
+    blip_.text_decoder.decoder_weight = 8 * blip_.text_decoder.decoder_weight;
+    blip_.text_decoder.decoder_bias[kEnd] = 1.0;
+    states_ = blip_.vision_model.forward((at::arange(6 * 192) * 7).sin().view({6, 3, 8, 8}));
+    states_ = 6 * states_;
   }
 
   std::vector<TokenIds> write(const CaptionSearch& search, int64_t first = 0, int64_t count = 6) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/rank.h"
 #include "base/system.h"
 #include "commands/caption_output.h"
 #include "commands/device.h"
@@ -27,7 +28,7 @@ namespace {
 
 constexpr double kPenaltyOfDraws = 1.1;  // make_captions.py's, of words that are there already
 
-void validate(const CaptionOptions& options) {
+void validate(const MakeCaptionsOptions& options) {
   const std::string& extension = options.caption_extension;
   if (extension.empty() || extension == ".") {
     throw UsageError("an extension is missing", "--caption_extension", "give one, as in .caption");
@@ -50,7 +51,7 @@ void validate(const CaptionOptions& options) {
   }
 }
 
-std::vector<CaptionedPicture> pictures_in_folder(const CaptionOptions& options) {
+std::vector<CaptionedPicture> pictures_in_folder(const MakeCaptionsOptions& options) {
   MergeOptions keys;
   keys.train_data_dir = options.train_data_dir;
   keys.full_path = options.full_path;
@@ -65,7 +66,7 @@ std::vector<CaptionedPicture> pictures_in_folder(const CaptionOptions& options) 
   return pictures;
 }
 
-std::vector<CaptionedPicture> pictures_in_metadata(const CaptionOptions& options) {
+std::vector<CaptionedPicture> pictures_in_metadata(const MakeCaptionsOptions& options) {
   std::vector<CaptionedPicture> pictures;
   for (const Sample& sample : read_metadata(*options.in_json, options.train_data_dir)) {
     pictures.push_back({sample.image, sample.key, !sample.caption.empty()});
@@ -75,7 +76,7 @@ std::vector<CaptionedPicture> pictures_in_metadata(const CaptionOptions& options
 
 // Without those whose caption would stand where an earlier one's does.
 std::vector<CaptionedPicture> without_repeated(std::vector<CaptionedPicture> pictures,
-                                               const CaptionOptions& options) {
+                                               const MakeCaptionsOptions& options) {
   std::set<std::string> places;
   std::vector<fs::path> repeated;
   std::erase_if(pictures, [&](const CaptionedPicture& one) {
@@ -94,7 +95,7 @@ std::vector<CaptionedPicture> without_repeated(std::vector<CaptionedPicture> pic
   return pictures;
 }
 
-std::unique_ptr<CaptionOutput> output_of(const CaptionOptions& options,
+std::unique_ptr<CaptionOutput> output_of(const MakeCaptionsOptions& options,
                                          const std::vector<CaptionedPicture>& pictures) {
   if (options.output_path) {
     return caption_metadata({*options.output_path, options.in_json, options.overwrite});
@@ -107,7 +108,15 @@ std::unique_ptr<CaptionOutput> output_of(const CaptionOptions& options,
   return caption_files(options.caption_extension);
 }
 
-BlipCaptionerOptions captioner_options(const CaptionOptions& options) {
+// Processes of one machine share its GPUs.
+at::Device device_of_process(const std::string& name) {
+  const at::Device device = choose_device(name);
+  if (!device.is_cuda()) return device;
+  const auto count = static_cast<int>(std::max<size_t>(at::getNumGPUs(), 1));
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(rank_from_environment().local_rank % count)};
+}
+
+BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
   BlipCaptionerOptions captioner;
   captioner.weights = options.caption_weights;
   captioner.vocabulary = options.caption_vocabulary.value_or("");
@@ -120,20 +129,20 @@ BlipCaptionerOptions captioner_options(const CaptionOptions& options) {
                       .min_length = options.min_length,
                       .repetition_penalty = options.beam_search ? 1.0 : kPenaltyOfDraws,
                       .seed = static_cast<uint64_t>(options.seed)};
-  captioner.device = choose_device(options.device);
+  captioner.device = device_of_process(options.device);
   captioner.type =
       choose_precision({.mixed_precision = options.mixed_precision}, captioner.device).compute;
   return captioner;
 }
 
-int reader_threads(const CaptionOptions& options) {
+int reader_threads(const MakeCaptionsOptions& options) {
   const int64_t cores = std::max(std::thread::hardware_concurrency(), 1u);
   const int64_t asked = options.max_data_loader_n_workers.value_or(cores);
   return static_cast<int>(std::clamp<int64_t>(asked, 1, 256));
 }
 
 std::vector<CaptionWork> work_of(const std::vector<CaptionedPicture>& pictures,
-                                 const CaptionOptions& options, const CaptionOutput& output) {
+                                 const MakeCaptionsOptions& options, const CaptionOutput& output) {
   const bool has_all_to_do = options.overwrite && !options.output_path;
   std::vector<CaptionWork> work;
   for (const CaptionedPicture& one : pictures) {
@@ -144,7 +153,7 @@ std::vector<CaptionWork> work_of(const std::vector<CaptionedPicture>& pictures,
 
 // With the captioner, which is read for this alone.
 CaptionReport write_captions(const std::vector<CaptionedPicture>& pictures,
-                             const CaptionOptions& options, CaptionOutput& output) {
+                             const MakeCaptionsOptions& options, CaptionOutput& output) {
   const std::vector<CaptionWork> work = work_of(pictures, options, output);
   const auto is_done = [](const CaptionWork& one) { return one.done; };
   if (std::all_of(work.begin(), work.end(), is_done)) {
@@ -172,7 +181,7 @@ CaptionReport write_captions(const std::vector<CaptionedPicture>& pictures,
 }  // namespace
 
 int run_caption(std::span<const std::string> args) {
-  CaptionOptions options;
+  MakeCaptionsOptions options;
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
   validate(options);

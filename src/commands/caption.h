@@ -13,7 +13,7 @@
 
 namespace sdtune {
 
-struct CaptionOptions {
+struct MakeCaptionsOptions {
   std::filesystem::path train_data_dir;
   std::filesystem::path caption_weights = "Salesforce/blip-image-captioning-large";
   std::optional<std::filesystem::path> caption_vocabulary;

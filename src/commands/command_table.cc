@@ -38,7 +38,7 @@ const std::vector<Command>& commands() {
        {"make_captions"},
        "Write captions for pictures with BLIP.",
        run_caption,
-       describe_defaults<CaptionOptions>,
+       describe_defaults<MakeCaptionsOptions>,
        true},
       {"merge-captions",
        {"merge_captions_to_metadata"},

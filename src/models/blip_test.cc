@@ -81,7 +81,7 @@ TEST(Blip, RowsOfAPictureGoTheirOwnWays) {
   BlipTextCache cache = decoder.begin(states, 4);
   decoder.forward(at::full({2, 2}, 5, at::kLong), cache);
   // Two rows of the second picture, then two of the first.
-  cache.select(at::tensor({1, 1, 0, 0}, at::kLong), at::tensor({1, 0}, at::kLong));
+  cache.select({1, 1, 0, 0}, {1, 0});
   const at::Tensor next = at::tensor({3, 4, 3, 4}, at::kLong).view({4, 1});
   const at::Tensor rows = decoder.forward(next, cache);
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <numeric>
+
 #include "base/error.h"
 #include "models/attention.h"
 
@@ -22,25 +24,29 @@ void select_words(at::Tensor& slot, const at::Tensor& rows, int64_t length) {
   slot = selected;
 }
 
-bool keeps_all(const at::Tensor& order, int64_t count) {
-  return order.numel() == count && at::equal(order, at::arange(count, order.options()));
+bool keeps_all(const std::vector<int64_t>& order, int64_t count) {
+  std::vector<int64_t> all(static_cast<size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return order == all;
 }
 
 }  // namespace
 
-void BlipTextCache::select(const at::Tensor& rows, const at::Tensor& pictures) {
+void BlipTextCache::select(const std::vector<int64_t>& rows, const std::vector<int64_t>& pictures) {
   if (layers.empty()) return;
-  const bool same_rows = keeps_all(rows, layers[0].keys.size(0));
-  const bool same_pictures = keeps_all(pictures, layers[0].picture_keys.size(0));
+  const at::Device device = layers[0].keys.device();
+  if (!keeps_all(rows, layers[0].keys.size(0))) {
+    const at::Tensor order = at::tensor(rows, at::kLong).to(device);
+    for (Layer& layer : layers) {
+      select_words(layer.keys, order, length);
+      select_words(layer.values, order, length);
+    }
+  }
+  if (keeps_all(pictures, layers[0].picture_keys.size(0))) return;
+  const at::Tensor order = at::tensor(pictures, at::kLong).to(device);
   for (Layer& layer : layers) {
-    if (!same_rows) {
-      select_words(layer.keys, rows, length);
-      select_words(layer.values, rows, length);
-    }
-    if (!same_pictures) {
-      layer.picture_keys = layer.picture_keys.index_select(0, pictures);
-      layer.picture_values = layer.picture_values.index_select(0, pictures);
-    }
+    layer.picture_keys = layer.picture_keys.index_select(0, order);
+    layer.picture_values = layer.picture_values.index_select(0, order);
   }
 }
 

@@ -21,9 +21,8 @@ struct BlipTextCache {
     at::Tensor picture_keys, picture_values;  // [pictures, heads, positions, c]
   };
 
-  // Goes on with copies of these rows and pictures (int64 [·] on the cache's device), in this
-  // order.
-  void select(const at::Tensor& rows, const at::Tensor& pictures);
+  // Goes on with copies of these rows and of these pictures, in this order.
+  void select(const std::vector<int64_t>& rows, const std::vector<int64_t>& pictures);
 
   std::vector<Layer> layers;
   int64_t length = 0;

@@ -59,7 +59,7 @@ def blip_config(shape):
 
 
 def make_blip(shape, seed=0):
-    """The words that follow are far from equally likely, and the end is one of the likely ones."""
+    """Words are far from equally likely, so that rounding decides nothing; the picture has a say in each of them."""
     generator = torch.Generator().manual_seed(seed)
     model = transformers.BlipForConditionalGeneration(blip_config(shape)).eval()
     with torch.no_grad():
@@ -72,8 +72,9 @@ def make_blip(shape, seed=0):
             elif "embedding" in name:
                 parameter.copy_(0.3 * noise)
             else:
-                parameter.copy_(1.5 * noise / parameter[0].numel() ** 0.5)
-        model.text_decoder.cls.predictions.bias[SEP] += 4
+                parameter.copy_((3 if ".crossattention." in name else 1.5) * noise / parameter[0].numel() ** 0.5)
+        model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 4
+        model.text_decoder.cls.predictions.bias[SEP] += 10
     return model
 
 
