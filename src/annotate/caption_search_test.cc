@@ -127,12 +127,25 @@ TEST_F(CaptionSearchTest, OneLikelyWordLeavesNoChoice) {
   EXPECT_EQ(write({.top_p = 0, .max_length = 10}), write(likeliest));
 }
 
-TEST_F(CaptionSearchTest, APenaltyKeepsWordsFromComingAgain) {
-  const CaptionSearch search{
-      .sample = false, .max_length = 12, .min_length = 12, .repetition_penalty = 1e6};
-  for (const TokenIds& caption : write(search)) {
-    EXPECT_EQ(std::set<int64_t>(caption.begin(), caption.end()).size(), caption.size());
+TEST_F(CaptionSearchTest, WordsThatAreThereBecomeLessLikely) {
+  CaptionSearch search{
+      .sample = false, .max_length = 10, .min_length = 10, .repetition_penalty = 1.5};
+  const std::vector<TokenIds> captions = write(search);
+  for (int64_t picture = 0; picture < 6; ++picture) {
+    TokenIds expected = kPrompt;
+    while (expected.size() < 10) {
+      const at::Tensor scores = scores_after(expected, picture);
+      for (const int64_t id : std::set<int64_t>(expected.begin(), expected.end())) {
+        const float score = scores[id].item<float>();
+        scores[id] = score < 0 ? score * 1.5f : score / 1.5f;
+      }
+      scores[kEnd] = -1e9;
+      expected.push_back(scores.argmax().item<int64_t>());
+    }
+    EXPECT_EQ(captions[static_cast<size_t>(picture)], expected) << picture;
   }
+  search.repetition_penalty = 1.0;
+  EXPECT_NE(write(search), captions);
 }
 
 TEST(Nucleus, KeepsTheLikeliestThatMakeUpTheShare) {

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -51,20 +50,9 @@ std::string original_name(const std::string& name) {
   return result;
 }
 
-// BERT's table of words is also its output layer. A file may hold the shared numbers once, under
-// either name.
-std::string other_name(const std::string& name) {
-  constexpr std::pair<const char*, const char*> kSame[] = {
-      {"text_decoder.cls.predictions.decoder.weight",
-       "text_decoder.bert.embeddings.word_embeddings.weight"},
-      {"text_decoder.cls.predictions.bias", "text_decoder.cls.predictions.decoder.bias"},
-  };
-  for (const auto& [a, b] : kSame) {
-    if (name == a) return b;
-    if (name == b) return a;
-  }
-  return name;
-}
+// The bias of the output layer has two names in the libraries, of which files hold either or both.
+constexpr char kBias[] = "text_decoder.cls.predictions.bias";
+constexpr char kBiasToo[] = "text_decoder.cls.predictions.decoder.bias";
 
 struct BlipSource {
   std::shared_ptr<const WeightFile> file;
@@ -72,12 +60,9 @@ struct BlipSource {
   std::optional<std::string> original_prefix;  // of an original checkpoint's names: "model."
 
   const TensorInfo* find(const std::string& name) const {
-    for (const std::string& wanted : {name, other_name(name)}) {
-      const TensorInfo* info =
-          file->find(original_prefix ? *original_prefix + original_name(wanted) : wanted);
-      if (info) return info;
-    }
-    return nullptr;
+    const std::string wanted = original_prefix ? *original_prefix + original_name(name) : name;
+    const TensorInfo* info = file->find(wanted);
+    return info || name != kBias ? info : find(kBiasToo);
   }
 };
 
@@ -197,7 +182,6 @@ Blip load_blip(const fs::path& path, at::ScalarType type) {
   const BlipSource source = fs::is_directory(path) ? open_folder(path) : open_original(path);
   Blip model(source.config);
   std::vector<std::string> missing;
-  std::map<const TensorInfo*, at::Tensor> loaded;  // what two parameters share is held once
   visit_parameters(model, [&](const std::string& name, at::Tensor& slot) {
     const TensorInfo* info = source.find(name);
     if (!info) {
@@ -205,11 +189,7 @@ Blip load_blip(const fs::path& path, at::ScalarType type) {
       return;
     }
     check_tensor(source, *info, slot);
-    at::Tensor& values = loaded[info];
-    if (!values.defined()) {
-      values = read_tensor(values_in_file(*source.file, *info), info->shape, type);
-    }
-    slot = values;
+    slot = read_tensor(values_in_file(*source.file, *info), info->shape, type);
   });
   if (!missing.empty()) {
     const size_t total = missing.size();

@@ -71,7 +71,7 @@ struct BlipTextDecoder {
   std::vector<BlipTextLayer> layers;
   Linear transform;
   LayerNorm transform_norm;
-  at::Tensor decoder_weight;  // [vocab_size, hidden_size]; may be word_embeddings' own
+  at::Tensor decoder_weight;  // [vocab_size, hidden_size]
   at::Tensor decoder_bias;    // [vocab_size]
 };
 

@@ -58,8 +58,8 @@ def blip_config(shape):
     return transformers.BlipConfig(vision_config=vision, text_config=text)
 
 
-def make_blip(shape, seed=0):
-    """Words are far from equally likely, so that rounding decides nothing; the picture has a say in each of them."""
+def make_blip(shape, seed=0, sharp=True):
+    """Sharp: the picture has a large say, and words are far from equally likely, so that rounding decides nothing."""
     generator = torch.Generator().manual_seed(seed)
     model = transformers.BlipForConditionalGeneration(blip_config(shape)).eval()
     with torch.no_grad():
@@ -72,9 +72,9 @@ def make_blip(shape, seed=0):
             elif "embedding" in name:
                 parameter.copy_(0.3 * noise)
             else:
-                parameter.copy_((3 if ".crossattention." in name else 1.5) * noise / parameter[0].numel() ** 0.5)
-        model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 4
-        model.text_decoder.cls.predictions.bias[SEP] += 10
+                parameter.copy_((3 if sharp and ".crossattention." in name else 1.5) * noise / parameter[0].numel() ** 0.5)
+        model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 4 if sharp else 1
+        model.text_decoder.cls.predictions.bias[SEP] += 10 if sharp else 2
     return model
 
 
