@@ -34,6 +34,7 @@ enum class Draw : uint32_t {
   kPrompt = 16,             // (round, prompt, repeat): choices in prompts; (round): their order
   kPictureSeed = 17,        // (number of the picture): seeds that were not given
   kPictureNoise = 18,       // seeded by the picture's; what is added to its first noise
+  kCaptionWord = 19,        // (the picture's bytes, place in the caption): words written for it
 };
 
 class Random {

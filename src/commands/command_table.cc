@@ -1,5 +1,6 @@
 #include "commands/command_table.h"
 
+#include "commands/caption.h"
 #include "commands/check.h"
 #include "commands/clean.h"
 #include "commands/convert.h"
@@ -34,6 +35,12 @@ const std::vector<Command>& commands() {
        "Ask a run to keep its state and end after its step.",
        run_pause,
        describe_defaults<PauseOptions>},
+      {"caption",
+       {"make_captions"},
+       "Write captions for pictures with BLIP.",
+       run_caption,
+       describe_defaults<MakeCaptionsOptions>,
+       true},
       {"merge-captions",
        {"merge_captions_to_metadata"},
        "Gather the caption files beside pictures into metadata.",

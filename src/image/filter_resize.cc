@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kFractionBits = 22;  // of the fixed-point weights: 255 times their sum fits 31 bits
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
-constexpr double kLobes = 3.0;
+constexpr double kLobes = 3.0;  // of Lanczos
 
 double lanczos(double x) {
   if (x == 0.0) return 1.0;
@@ -18,9 +18,36 @@ double lanczos(double x) {
   return kLobes * std::sin(t) * std::sin(t / kLobes) / (t * t);
 }
 
+double bicubic(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+  if (x < 2.0) return (((x - 5.0) * x + 8.0) * x - 4.0) * a;
+  return 0.0;
+}
+
 double weight_at(Filter filter, double x) {
-  if (filter == Filter::kLanczos) return lanczos(x);
+  switch (filter) {
+    case Filter::kLanczos:
+      return lanczos(x);
+    case Filter::kBicubic:
+      return bicubic(x);
+    case Filter::kBox:
+      break;
+  }
   return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+}
+
+double reach_of(Filter filter) {  // when nothing shrinks
+  switch (filter) {
+    case Filter::kLanczos:
+      return kLobes;
+    case Filter::kBicubic:
+      return 2.0;
+    case Filter::kBox:
+      break;
+  }
+  return 0.5;
 }
 
 // The source positions that one target position draws on.
@@ -32,7 +59,7 @@ struct Taps {
 std::vector<Taps> make_taps(int source, int target, Filter filter) {
   const double scale = static_cast<double>(source) / target;
   const double spread = std::max(scale, 1.0);
-  const double reach = (filter == Filter::kLanczos ? kLobes : 0.5) * spread;
+  const double reach = reach_of(filter) * spread;
   std::vector<Taps> taps(target);
   std::vector<double> weights;
   for (int i = 0; i < target; ++i) {

@@ -12,6 +12,7 @@ namespace sdtune {
 enum class Filter {
   kLanczos,  // three lobes
   kBox,      // every covered source position alike
+  kBicubic,  // two lobes, a = -1/2
 };
 
 // [height, width, channels] of `from` scaled; both sides at least 1.

@@ -64,6 +64,13 @@ Image with_each(const Image& image, Size size, Change change) {
   return out;
 }
 
+void check_sides(const Image& image, int width, int height) {
+  if (width < 1 || height < 1 || image.width < 1 || image.height < 1) {
+    throw Error(fmt::format("a picture of {} x {} pixels cannot be resized to {} x {}", image.width,
+                            image.height, width, height));
+  }
+}
+
 }  // namespace
 
 Interpolation resolved(Interpolation interpolation, Size from, Size to) {
@@ -73,15 +80,21 @@ Interpolation resolved(Interpolation interpolation, Size from, Size to) {
 }
 
 Image resize(const Image& image, int width, int height, Interpolation interpolation) {
-  if (width < 1 || height < 1 || image.width < 1 || image.height < 1) {
-    throw Error(fmt::format("a picture of {} x {} pixels cannot be resized to {} x {}", image.width,
-                            image.height, width, height));
-  }
+  check_sides(image, width, height);
   const Size size{width, height};
   if (image.size() == size) return image;
   const Interpolation choice = resolved(interpolation, image.size(), size);
   return with_each(image, size,
                    [&](const Pixels& from) { return resize_pixels(from, size, choice); });
+}
+
+Image resize_by_wide_bicubic(const Image& image, int width, int height) {
+  check_sides(image, width, height);
+  const Size size{width, height};
+  if (image.size() == size) return image;
+  return with_each(image, size, [&](const Pixels& from) {
+    return resize_filtered(from, width, height, Filter::kBicubic);
+  });
 }
 
 Image crop(const Image& image, int x, int y, int width, int height) {

@@ -26,6 +26,10 @@ Interpolation resolved(Interpolation interpolation, Size from, Size to);
 Image resize(const Image& image, int width, int height,
              Interpolation interpolation = Interpolation::kDefault);
 
+// The same by PIL's BICUBIC, whose filter widens when the picture shrinks: what vision models were
+// trained with. None of the choices for training pictures.
+Image resize_by_wide_bicubic(const Image& image, int width, int height);
+
 // The part [x, x + width) x [y, y + height), which must lie inside; Error otherwise.
 Image crop(const Image& image, int x, int y, int width, int height);
 

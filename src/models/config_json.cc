@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/error.h"
 #include "base/files.h"
+#include "models/config_reader.h"
 
 namespace sdtune {
 namespace {
@@ -16,123 +16,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxFileBytes = 1 << 20;
+constexpr char kHint[] = "Only models built like Stable Diffusion 1.x and 2.x can be used.";
 constexpr int64_t kMaxChannels = 1 << 16;
-constexpr int64_t kMaxLevels = 8;
 constexpr int64_t kMaxLayers = 256;
 constexpr int64_t kMaxRows = 1 << 24;  // of embedding tables, and of pictures' sides
 // The releases whose files these are, for the libraries' own bookkeeping.
 constexpr char kDiffusersVersion[] = "0.32.1";
 constexpr char kTransformersVersion[] = "4.54.1";
-
-// A JSON object whose keys are asked for one by one, each with the values it may have.
-class ConfigReader {
- public:
-  ConfigReader(const std::string& text, std::string where) : where_(std::move(where)) {
-    json_ = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!json_.is_object()) {
-      throw Error(
-          "the configuration is not a JSON object", where_,
-          "The file is damaged or is no model configuration. Get it again from its source.");
-    }
-  }
-
-  [[noreturn]] void refuse(const std::string& key, const std::string& expected) const {
-    constexpr size_t kMaxShown = 100;
-    std::string shown = json_.contains(key) ? json_[key].dump(-1, ' ', /*ensure_ascii=*/true,
-                                                              Json::error_handler_t::replace)
-                                            : "missing";
-    if (shown.size() > kMaxShown) shown = shown.substr(0, kMaxShown) + "…";
-    throw Error(fmt::format("\"{}\" is {}; expected {}", key, shown, expected), where_,
-                "Only models built like Stable Diffusion 1.x and 2.x can be used.");
-  }
-
-  // Null and missing are the same to the libraries that write these files.
-  bool has(const std::string& key) const { return json_.contains(key) && !json_[key].is_null(); }
-
-  int64_t integer(const std::string& key, int64_t fallback, int64_t max) const {
-    return has(key) ? checked_integer(key, json_[key], max) : fallback;
-  }
-
-  // One value for every level, or a list with one for each.
-  std::vector<int64_t> per_level(const std::string& key, int64_t fallback, size_t levels,
-                                 int64_t max) const {
-    if (!has(key) || !json_[key].is_array()) {
-      return std::vector<int64_t>(levels, integer(key, fallback, max));
-    }
-    std::vector<int64_t> values = integers(key, {}, max);
-    if (values.size() != levels) refuse(key, fmt::format("{} numbers", levels));
-    return values;
-  }
-
-  std::vector<int64_t> integers(const std::string& key, std::vector<int64_t> fallback,
-                                int64_t max) const {
-    if (!has(key)) return fallback;
-    const Json& list = json_[key];
-    if (!list.is_array() || list.empty() || list.size() > kMaxLevels) {
-      refuse(key, fmt::format("a list of 1 to {} numbers", kMaxLevels));
-    }
-    std::vector<int64_t> values;
-    for (const Json& item : list) values.push_back(checked_integer(key, item, max));
-    return values;
-  }
-
-  double positive(const std::string& key, double fallback) const {
-    if (!has(key)) return fallback;
-    const double value = json_[key].is_number() ? json_[key].get<double>() : 0;
-    if (!(value > 0 && value < 1e6)) refuse(key, "a number above 0");
-    return value;
-  }
-
-  bool boolean(const std::string& key, bool fallback) const {
-    if (!has(key)) return fallback;
-    if (!json_[key].is_boolean()) refuse(key, "true or false");
-    return json_[key].get<bool>();
-  }
-
-  std::string word(const std::string& key, const std::string& fallback,
-                   const std::vector<std::string>& allowed) const {
-    if (!has(key)) return fallback;
-    const std::string value = json_[key].is_string() ? json_[key].get<std::string>() : "";
-    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
-      refuse(key, fmt::format("\"{}\"", fmt::join(allowed, "\" or \"")));
-    }
-    return value;
-  }
-
-  // A list of words, one for each level, each one of `allowed`.
-  std::vector<std::string> words(const std::string& key, std::vector<std::string> fallback,
-                                 size_t levels, const std::vector<std::string>& allowed) const {
-    std::vector<std::string> values = std::move(fallback);
-    if (has(key)) {
-      values.clear();
-      if (!json_[key].is_array()) refuse(key, "a list of block types");
-      for (const Json& item : json_[key]) {
-        values.push_back(item.is_string() ? item.get<std::string>() : "");
-        if (std::find(allowed.begin(), allowed.end(), values.back()) == allowed.end()) {
-          refuse(key, fmt::format("\"{}\" alone", fmt::join(allowed, "\" or \"")));
-        }
-      }
-    }
-    if (values.size() != levels) refuse(key, fmt::format("{} block types", levels));
-    return values;
-  }
-
-  // The key must be absent, null, or this value: what it switches on does not exist here.
-  void only(const std::string& key, const Json& value) const {
-    if (has(key) && json_[key] != value) refuse(key, value.is_null() ? "null" : value.dump());
-  }
-
- private:
-  int64_t checked_integer(const std::string& key, const Json& value, int64_t max) const {
-    const bool fits = value.is_number_unsigned() && value.get<uint64_t>() >= 1 &&
-                      value.get<uint64_t>() <= static_cast<uint64_t>(max);
-    if (!fits) refuse(key, fmt::format("a whole number from 1 to {}", max));
-    return value.get<int64_t>();
-  }
-
-  std::string where_;
-  Json json_;
-};
 
 // Every channel count must be a multiple of the groups that normalise it.
 void check_groups(const ConfigReader& in, const std::vector<int64_t>& channels, int64_t groups) {
@@ -202,7 +92,7 @@ std::string finished(const Json& json) { return json.dump(2) + "\n"; }
 }  // namespace
 
 UNetConfig parse_unet_config(const std::string& text, const std::string& where) {
-  const ConfigReader in(text, where);
+  const ConfigReader in(text, where, kHint);
   in.only("_class_name", "UNet2DConditionModel");
   check_unet_extras(in);
   UNetConfig config;
@@ -237,7 +127,7 @@ UNetConfig parse_unet_config(const std::string& text, const std::string& where) 
 }
 
 VaeConfig parse_vae_config(const std::string& text, const std::string& where) {
-  const ConfigReader in(text, where);
+  const ConfigReader in(text, where, kHint);
   in.only("_class_name", "AutoencoderKL");
   in.only("act_fn", "silu");
   for (const char* key : {"use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"}) {
@@ -261,7 +151,7 @@ VaeConfig parse_vae_config(const std::string& text, const std::string& where) {
 }
 
 ClipTextConfig parse_clip_text_config(const std::string& text, const std::string& where) {
-  const ConfigReader in(text, where);
+  const ConfigReader in(text, where, kHint);
   in.only("model_type", "clip_text_model");
   ClipTextConfig config;
   config.vocab_size = in.integer("vocab_size", 49408, kMaxRows);

@@ -97,6 +97,21 @@ void reorder_marks(std::vector<utf8proc_int32_t>& text) {
   }
 }
 
+std::vector<utf8proc_int32_t> decompose(std::u32string_view text) {
+  constexpr auto kDecompose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
+  constexpr int kLongestDecomposition = 8;
+  std::vector<utf8proc_int32_t> result;
+  result.reserve(text.size());
+  for (const char32_t c : text) {
+    utf8proc_int32_t parts[kLongestDecomposition];
+    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts,
+                                               kLongestDecomposition, kDecompose, nullptr);
+    result.insert(result.end(), parts, parts + count);
+  }
+  reorder_marks(result);
+  return result;
+}
+
 // utf8proc takes U+11A7, the code point before the first trailing jamo, for a trailing jamo and
 // loses it. It composes with nothing, so the text may be composed in parts that begin with it.
 std::u32string compose(std::vector<utf8proc_int32_t>& text) {
@@ -162,23 +177,29 @@ CharacterKind character_kind(char32_t c) {
   }
 }
 
+bool is_punctuation(char32_t c) {
+  return !is_unassigned_in_unicode_14(c) &&
+         *utf8proc_category_string(static_cast<utf8proc_int32_t>(c)) == 'P';
+}
+
 std::u32string normalize_nfc(std::u32string_view text) {
   // Text wholly below U+0300 is in NFC already.
   if (std::all_of(text.begin(), text.end(), [](char32_t c) { return c < 0x300; })) {
     return std::u32string(text);
   }
-  constexpr auto kDecompose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
-  constexpr int kLongestDecomposition = 8;
-  std::vector<utf8proc_int32_t> buffer;
-  buffer.reserve(text.size());
-  for (const char32_t c : text) {
-    utf8proc_int32_t parts[kLongestDecomposition];
-    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts,
-                                               kLongestDecomposition, kDecompose, nullptr);
-    buffer.insert(buffer.end(), parts, parts + count);
-  }
-  reorder_marks(buffer);
+  std::vector<utf8proc_int32_t> buffer = decompose(text);
   return compose(buffer);
+}
+
+std::u32string without_accents(std::u32string_view text) {
+  std::u32string result;
+  for (const utf8proc_int32_t c : decompose(text)) {
+    const auto letter = static_cast<char32_t>(c);
+    const bool is_accent =
+        category(letter) == UTF8PROC_CATEGORY_MN && !is_unassigned_in_unicode_14(letter);
+    if (!is_accent) result += letter;
+  }
+  return result;
 }
 
 std::u32string lower(std::u32string_view text) {

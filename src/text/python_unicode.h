@@ -24,8 +24,14 @@ enum class CharacterKind {
 };
 CharacterKind character_kind(char32_t c);
 
+// Categories P*.
+bool is_punctuation(char32_t c);
+
 // unicodedata.normalize("NFC", text), in O(n log n) however many marks follow a letter.
 std::u32string normalize_nfc(std::u32string_view text);
+
+// unicodedata.normalize("NFD", text) without the marks of category Mn.
+std::u32string without_accents(std::u32string_view text);
 
 // str.lower(): full mapping of U+0130, and U+03C2 for a capital sigma that ends a word.
 std::u32string lower(std::u32string_view text);

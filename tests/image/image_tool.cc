@@ -55,6 +55,9 @@ Image changed_picture(const Words& words) {
     return decode_image(in, {.at_least = {std::stoi(words[1]), std::stoi(words[2])}});
   }
   Image image = decode_image(in);
+  if (words[0] == "resize" && words[1] == "wide_bicubic") {
+    return resize_by_wide_bicubic(image, std::stoi(words[2]), std::stoi(words[3]));
+  }
   if (words[0] == "resize") {
     return resize(image, std::stoi(words[2]), std::stoi(words[3]), kMethods.at(words[1]));
   }

@@ -28,6 +28,12 @@ def test_box_equals_pillow(tool, path, picture, size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_wide_bicubic_equals_pillow(tool, path, picture, size):
+    expected = np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+    assert np.array_equal(tool("resize", "wide_bicubic", *size, path), expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_nearest_takes_the_pixel_under_the_centre(tool, path, picture, size):
     columns, rows = [(2 * np.arange(t) + 1) * s // (2 * t) for s, t in zip(picture.size, size)]
     expected = np.asarray(picture)[rows][:, columns]

@@ -1,17 +1,21 @@
-// The tokenizer on standard input and output, for test_tokenizer.py. Not installed.
+// The tokenizers on standard input and output, for test_tokenizer.py and test_word_piece.py. Not
+// installed.
 //   sdtune-tokenize ids v1|v2 | chunks v1|v2 75|150|225 | vocab | merges
+//                   | word-pieces VOCABULARY | words VOCABULARY
 // Reads texts, each after its length in bytes as 4 bytes, little-endian; writes a line of ids for
-// each.
+// each. `words` turns ids back: each text is a row of them, and what comes out a text a line.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "text/clip_tokenizer.h"
 #include "text/token_chunks.h"
+#include "text/word_piece_files.h"
 
 namespace {
 
@@ -34,6 +38,20 @@ void write_ids(const std::vector<Id>& ids) {
   std::cout << line;
 }
 
+void run_word_pieces(const std::string& mode, const std::string& vocabulary) {
+  const sdtune::WordPieceTokenizer tokenizer(sdtune::read_word_pieces(vocabulary));
+  for (std::string text; read_text(text);) {
+    if (mode == "word-pieces") {
+      write_ids(tokenizer.encode(text));
+      continue;
+    }
+    std::istringstream words(text);
+    std::vector<int64_t> ids;
+    for (int64_t id = 0; words >> id;) ids.push_back(id);
+    std::cout << tokenizer.decode(ids) << "\n";
+  }
+}
+
 int run(const std::vector<std::string>& arguments) {
   const std::string mode = arguments.empty() ? "" : arguments[0];
   if (mode == "vocab") {
@@ -51,8 +69,11 @@ int run(const std::vector<std::string>& arguments) {
         write_ids(sdtune::token_chunks(tokenizer, text, family, std::stoi(arguments[2])));
       }
     }
+  } else if ((mode == "word-pieces" || mode == "words") && arguments.size() == 2) {
+    run_word_pieces(mode, arguments[1]);
   } else {
-    std::cerr << "usage: sdtune-tokenize ids v1|v2 | chunks v1|v2 75|150|225 | vocab | merges\n";
+    std::cerr << "usage: sdtune-tokenize ids v1|v2 | chunks v1|v2 75|150|225 | vocab | merges |\n"
+                 "       word-pieces VOCABULARY | words VOCABULARY\n";
     return 2;
   }
   return std::cout.flush() ? 0 : 1;
