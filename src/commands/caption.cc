@@ -38,8 +38,7 @@ void validate(const MakeCaptionsOptions& options) {
                      "give another one, as in .caption");
   }
   if (options.num_beams > 1 && !options.beam_search) {
-    throw UsageError("beams grow with --beam_search alone", "--num_beams",
-                     "add --beam_search, or leave this option out to draw words");
+    log_warning("--num_beams has no part where words are drawn; --beam_search makes use of it");
   }
   if (!fs::exists(options.caption_weights)) {
     const bool is_address = options.caption_weights.string().find(":/") != std::string::npos;

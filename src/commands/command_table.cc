@@ -16,8 +16,10 @@
 
 namespace sdtune {
 
-const std::vector<Command>& commands() {
-  static const std::vector<Command> table = {
+namespace {
+
+std::vector<Command> run_commands() {
+  return {
       {"train",
        {"fine_tune"},
        "Fine-tune a Stable Diffusion model on captioned pictures.",
@@ -35,6 +37,11 @@ const std::vector<Command>& commands() {
        "Ask a run to keep its state and end after its step.",
        run_pause,
        describe_defaults<PauseOptions>},
+  };
+}
+
+std::vector<Command> picture_commands() {
+  return {
       {"caption",
        {"make_captions"},
        "Write captions for pictures with BLIP.",
@@ -78,6 +85,11 @@ const std::vector<Command>& commands() {
        run_cache_latents,
        describe_defaults<CacheLatentsOptions>,
        true},
+  };
+}
+
+std::vector<Command> other_commands() {
+  return {
       {"convert",
        {"convert_diffusers20_original_sd"},
        "Write a model in another form or precision.",
@@ -96,6 +108,18 @@ const std::vector<Command>& commands() {
        run_docs,
        describe_defaults<DocsOptions>},
   };
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = [] {
+    std::vector<Command> all = run_commands();
+    for (const auto& more : {picture_commands(), other_commands()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }();
   return table;
 }
 

@@ -240,6 +240,13 @@ def test_the_script_of_the_same_name(folder, captioner, straight):
     assert texts(folder) == straight
 
 
+def test_beams_without_beam_search_are_said_to_do_nothing(folder, captioner, straight):
+    """make_captions.py takes both, and users give both."""
+    done = caption(folder, captioner, "--num_beams=3")
+    assert "--beam_search" in done.stderr
+    assert texts(folder) == straight
+
+
 def refused(folder, captioner, *more, status):
     done = caption(folder, captioner, *more, status=status)
     assert not texts(folder)
@@ -249,7 +256,6 @@ def refused(folder, captioner, *more, status):
 def test_errors_say_what_to_do(folder, captioner, tmp_path):
     assert "--caption_weights" in refused(folder, tmp_path / "nowhere", status=1)
     assert "Download" in refused(folder, "https://host/model_large_caption.pth", status=1)
-    assert "--beam_search" in refused(folder, captioner, "--num_beams=3", status=2)
     assert "--prompt" in refused(folder, captioner, "--prompt=a picture of a cat with a dog", "--max_length=5", status=2)
     assert "64" in refused(folder, captioner, "--max_length=65", status=2)
     assert "over the pictures" in refused(folder, captioner, "--caption_extension=.png", status=2)
