@@ -71,3 +71,14 @@ if(NOT SDTUNE_CUDA STREQUAL "OFF")
     message(FATAL_ERROR "SDTUNE_CUDA=ON, but nvcc was not found. Put it on PATH or pass -DCMAKE_CUDA_COMPILER=.")
   endif()
 endif()
+
+# Computes taggers, in a library of its own. The wheel brings headers and CMake files.
+set(SDTUNE_HAVE_OPENVINO OFF)
+if(NOT SDTUNE_OPENVINO STREQUAL "OFF" AND NOT SDTUNE_CORE_ONLY)
+  find_package(OpenVINO QUIET COMPONENTS Runtime ONNX
+    PATHS ${SDTUNE_TORCH_DIR}/../openvino/cmake)
+  set(SDTUNE_HAVE_OPENVINO ${OpenVINO_FOUND})
+  if(NOT SDTUNE_HAVE_OPENVINO AND SDTUNE_OPENVINO STREQUAL "ON")
+    message(FATAL_ERROR "SDTUNE_OPENVINO=ON, but OpenVINO was not found. Run scripts/bootstrap, or pass -DOpenVINO_DIR=<site-packages>/openvino/cmake.")
+  endif()
+endif()

@@ -36,7 +36,7 @@ class CaptionPass {
   CaptionReport run() {
     const std::vector<Batch> batches = open_batches();
     const size_t ahead = 2 + static_cast<size_t>(options_.threads / options_.batch_size);
-    Progress progress({.label = "captions", .total = total_, .unit = "img"});
+    Progress progress({.label = options_.label, .total = total_, .unit = "img"});
     size_t started = 0;
     for (size_t i = 0; i < batches.size() && stop_signal() == 0; ++i) {
       for (; started < std::min(batches.size(), i + 1 + ahead); ++started) start(batches[started]);

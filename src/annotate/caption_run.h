@@ -35,6 +35,7 @@ struct CaptionRunOptions {
   int64_t batch_size = 1;
   int threads = 1;
   Rank rank;
+  std::string label = "captions";  // of the progress line
 };
 
 struct CaptionReport {

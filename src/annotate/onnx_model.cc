@@ -19,8 +19,9 @@ SharedLibrary open_engine() {
     if (library.handle != nullptr) return library;
     reasons += (reasons.empty() ? "" : "; ") + library.reason;
   }
-  throw Error(fmt::format("taggers cannot be computed: {} cannot be opened ({})", kLibrary, reasons),
-              "", "build sdtune with OpenVINO: scripts/bootstrap fetches it, then `make build`");
+  throw Error(
+      fmt::format("taggers cannot be computed: {} cannot be opened ({})", kLibrary, reasons), "",
+      "build sdtune with OpenVINO: scripts/bootstrap fetches it, then `make build`");
 }
 
 }  // namespace
@@ -30,8 +31,7 @@ std::unique_ptr<OnnxModel> open_onnx_model(const OnnxOptions& options) {
     throw Error("there is no such model", options.path.string());
   }
   const SharedLibrary library = open_engine();
-  const auto open =
-      reinterpret_cast<OpenOnnxFunction*>(library_symbol(library, kOpenOnnxSymbol));
+  const auto open = reinterpret_cast<OpenOnnxFunction*>(library_symbol(library, kOpenOnnxSymbol));
   if (open == nullptr) {
     throw Error(fmt::format("{} is of another version of sdtune", kLibrary), "",
                 "build both anew with `make build`");

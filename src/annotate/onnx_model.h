@@ -1,6 +1,6 @@
-// A model in ONNX with one picture tensor in and one score tensor out. What computes it is a library
-// of its own, libsdtune_onnx.so over OpenVINO, opened when the first model is: the program starts,
-// and does everything else, without it.
+// A model in ONNX with one picture tensor in and one score tensor out. What computes it is a
+// library of its own, libsdtune_onnx.so over OpenVINO, opened when the first model is: the program
+// starts, and does everything else, without it.
 #pragma once
 
 #include <cstdint>

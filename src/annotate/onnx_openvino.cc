@@ -14,9 +14,10 @@ int64_t fixed(const ov::Dimension& dimension) {
 }
 
 [[noreturn]] void refuse(const OnnxOptions& options, const std::string& what) {
-  throw Error("this is no model that tags pictures: " + what, options.path.string(),
-              "A tagger takes [batch, side, side, 3] or [batch, 3, side, side] of float32, and gives "
-              "[batch, tags].");
+  throw Error(
+      "this is no model that tags pictures: " + what, options.path.string(),
+      "A tagger takes [batch, side, side, 3] or [batch, 3, side, side] of float32, and gives "
+      "[batch, tags].");
 }
 
 // Which of the axes are the picture's, told by where the three colours are.
@@ -37,7 +38,8 @@ OnnxFacts facts_of(const ov::Model& model, const OnnxOptions& options) {
   }
   const size_t first = facts.channels_last ? 1 : 2;
   facts.side = fixed(shape[first]);
-  if (facts.side != fixed(shape[first + 1])) refuse(options, "it wants pictures that are no squares");
+  if (facts.side != fixed(shape[first + 1]))
+    refuse(options, "it wants pictures that are no squares");
   const ov::PartialShape scores = model.output(0).get_partial_shape();
   if (scores.rank().is_static() && scores.size() == 2) facts.scores = fixed(scores[1]);
   return facts;
@@ -58,7 +60,8 @@ class OpenVinoModel : public OnnxModel {
     const std::shared_ptr<ov::Model> model = core_.read_model(path_);
     facts_ = facts_of(*model, options);
     const std::string device = device_of(core_, options);
-    // Full precision where the processor would rather take bf16: scores are compared with thresholds.
+    // Full precision where the processor would rather take bf16: scores are compared with
+    // thresholds.
     ov::AnyMap settings{{ov::hint::inference_precision.name(), ov::element::f32},
                         {ov::hint::performance_mode.name(), ov::hint::PerformanceMode::LATENCY}};
     if (device == "CPU") settings[ov::inference_num_threads.name()] = options.threads;
@@ -79,8 +82,8 @@ class OpenVinoModel : public OnnxModel {
 
  private:
   std::vector<float> infer(std::span<const float> pixels, size_t batch, size_t side) {
-    const ov::Shape shape = facts_.channels_last ? ov::Shape{batch, side, side, 3}
-                                                 : ov::Shape{batch, 3, side, side};
+    const ov::Shape shape =
+        facts_.channels_last ? ov::Shape{batch, side, side, 3} : ov::Shape{batch, 3, side, side};
     ov::Tensor input(ov::element::f32, shape);
     std::copy(pixels.begin(), pixels.end(), input.data<float>());
     request_.set_input_tensor(input);
@@ -106,7 +109,8 @@ extern "C" sdtune::OnnxModel* sdtune_open_onnx(const sdtune::OnnxOptions& option
   try {
     return new sdtune::OpenVinoModel(options);
   } catch (const ov::Exception& error) {
-    throw sdtune::Error(std::string("this is no ONNX model that OpenVINO can read: ") + error.what(),
-                        options.path.string(), "Download the file again.");
+    throw sdtune::Error(
+        std::string("this is no ONNX model that OpenVINO can read: ") + error.what(),
+        options.path.string(), "Download the file again.");
   }
 }

@@ -14,8 +14,8 @@ struct Tag {
   TagKind kind = TagKind::kGeneral;
 };
 
-// selected_tags.csv of the WD14 family: a head with tag_id,name,category,count, then a line for each
-// score. Categories are Danbooru's numbers, and 9 for ratings. Error naming the line.
+// selected_tags.csv of the WD14 family: a head with tag_id,name,category,count, then a line for
+// each score. Categories are Danbooru's numbers, and 9 for ratings. Error naming the line.
 std::vector<Tag> read_selected_tags(const std::filesystem::path& path);
 
 // tag_mapping.json: {"0": {"tag": "1girl", "category": "General"}, …}, each number from 0 on once.

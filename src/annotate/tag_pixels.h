@@ -1,4 +1,5 @@
-// What taggers see of a picture: a square of the model's side, and its numbers in the model's order.
+// What taggers see of a picture: a square of the model's side, and its numbers in the model's
+// order.
 #pragma once
 
 #include "image/image.h"
@@ -11,8 +12,8 @@ namespace sdtune {
 Image white_square(const Image& image, int side);
 
 // As DeepDanbooru's load_image_for_evaluate makes it: resized by area with its proportions kept, as
-// TensorFlow's ResizeMethod.AREA (a growing picture too), in the middle of the square, and its edges
-// repeated to the square's. What stands half a pixel off is the mean of its neighbours.
+// TensorFlow's ResizeMethod.AREA (a growing picture too), in the middle of the square, and its
+// edges repeated to the square's. What stands half a pixel off is the mean of its neighbours.
 Image edge_square(const Image& image, int side);
 
 struct PixelOrder {

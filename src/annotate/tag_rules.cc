@@ -48,7 +48,8 @@ std::vector<std::pair<std::string, std::string>> parse_replacements(const std::s
   std::vector<std::string> names(1);
   const auto close = [&] {
     if (names.size() == 1 && names[0].empty()) return;
-    if (names.size() != 2 || names[0].empty()) refuse_replacement(fmt::format("{}", fmt::join(names, ",")));
+    if (names.size() != 2 || names[0].empty())
+      refuse_replacement(fmt::format("{}", fmt::join(names, ",")));
     replacements.emplace_back(names[0], names[1]);
     names.assign(1, "");
   };

@@ -9,8 +9,8 @@
 namespace sdtune {
 namespace {
 
-constexpr int kSide = 448;           // of models that take any
-constexpr int kDanbooruSide = 512;   // DeepDanbooru's
+constexpr int kSide = 448;          // of models that take any
+constexpr int kDanbooruSide = 512;  // DeepDanbooru's
 constexpr int64_t kLargestSide = 4096;
 
 int side_of(TaggerFamily family, const OnnxFacts& facts, const std::string& path) {
@@ -36,8 +36,8 @@ PixelOrder order_of(TaggerFamily family, bool channels_last) {
 // The wrong list beside a model would give wrong words without a sign of it.
 void check_scores(size_t scores, size_t tags, const std::string& path) {
   if (scores == tags) return;
-  throw Error(fmt::format("the model gives {} scores, but its list has {} tags", scores, tags), path,
-              "Take model and list from one repository.");
+  throw Error(fmt::format("the model gives {} scores, but its list has {} tags", scores, tags),
+              path, "Take model and list from one repository.");
 }
 
 fs::path first_of(const fs::path& folder, std::initializer_list<const char*> names) {
@@ -50,8 +50,9 @@ fs::path first_of(const fs::path& folder, std::initializer_list<const char*> nam
 [[noreturn]] void refuse_folder(const fs::path& folder, const std::string& wanted) {
   const bool is_tensorflow = fs::exists(folder / "saved_model.pb");
   throw Error(fmt::format("there is no tagger in this folder: {}", wanted), folder.string(),
-              is_tensorflow ? "This is TensorFlow's form; download model.onnx of the same repository."
-                            : "Download the tagger's ONNX file and its list of tags.");
+              is_tensorflow
+                  ? "This is TensorFlow's form; download model.onnx of the same repository."
+                  : "Download the tagger's ONNX file and its list of tags.");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "data/merge_metadata.h"
 #include "formats/metadata_file.h"
+#include "image/decode.h"
 #include "text/split.h"
 
 namespace sdtune {
@@ -36,8 +37,13 @@ class CaptionFiles : public CaptionOutput {
   std::string extension_;
 };
 
+struct Words {
+  std::string text;
+  std::optional<PixelSize> size;  // of the picture, where it is asked for
+};
+
 // What the lines of a journal say of each key; nothing for a picture that could not be read.
-using Captions = std::map<std::string, std::optional<std::string>>;
+using Captions = std::map<std::string, std::optional<Words>>;
 
 constexpr uint64_t kMaxJournalBytes = 8ull << 30;
 
@@ -49,9 +55,15 @@ Captions read_journal(const fs::path& path) {
     const Json entry = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     // A line that was cut short has nothing that can be used.
     if (!entry.is_object() || !entry.contains("key") || !entry["key"].is_string()) continue;
-    auto& caption = captions[entry["key"].get<std::string>()];
+    auto& words = captions[entry["key"].get<std::string>()];
     const auto found = entry.find("caption");
-    if (found != entry.end() && found->is_string()) caption = found->get<std::string>();
+    if (found == entry.end() || !found->is_string()) continue;
+    words = Words{found->get<std::string>(), {}};
+    const Json width = entry.value("width", Json());
+    const Json height = entry.value("height", Json());
+    if (width.is_number_integer() && height.is_number_integer()) {
+      words->size = PixelSize{width.get<int>(), height.get<int>()};
+    }
   }
   return captions;
 }
@@ -59,11 +71,12 @@ Captions read_journal(const fs::path& path) {
 class CaptionMetadataFile : public CaptionOutput {
  public:
   explicit CaptionMetadataFile(const CaptionMetadata& options)
-      : options_(options), journal_path_(options.output.string() + ".captions.jsonl") {
+      : options_(options),
+        journal_path_(options.output.string() + "." + options.field.title + ".jsonl") {
     if (!options.overwrite) written_ = read_output();
     const Captions journal = read_journal(journal_path_);
-    for (const auto& [key, caption] : journal) {
-      if (caption) written_[key] = caption;
+    for (const auto& [key, words] : journal) {
+      if (words) written_[key] = words;
     }
     if (!journal.empty()) {
       log_info("{} is there already; the run goes on from it", journal_path_.string());
@@ -75,7 +88,13 @@ class CaptionMetadataFile : public CaptionOutput {
   }
 
   void keep(const CaptionedPicture& picture, const std::string& caption) override {
-    append({{"key", picture.key}, {"caption", caption}});
+    Json line{{"key", picture.key}, {"caption", caption}};
+    if (options_.field.with_size) {
+      const Size size = image_size(picture.picture);
+      line["width"] = size.width;
+      line["height"] = size.height;
+    }
+    append(line);
   }
 
   void fail(const CaptionedPicture& picture, const std::string& reason) override {
@@ -102,7 +121,11 @@ class CaptionMetadataFile : public CaptionOutput {
     if (!fs::exists(options_.output)) return captions;
     const MetadataFile metadata = MetadataFile::read(options_.output);
     for (const MetadataEntry& entry : metadata.entries()) {
-      if (const auto caption = entry.text("caption")) captions[entry.key()] = caption;
+      const auto text = entry.text(options_.field.name);
+      if (!text) continue;
+      const bool with_size = options_.field.with_size;
+      captions[entry.key()] =
+          Words{*text, with_size ? entry.size("image_size") : std::optional<PixelSize>()};
     }
     return captions;
   }
@@ -120,7 +143,9 @@ class CaptionMetadataFile : public CaptionOutput {
     for (const CaptionedPicture& picture : pictures) {
       const auto found = captions.find(picture.key);
       if (found == captions.end() || !found->second) continue;
-      metadata.find_or_add(picture.key).set_text("caption", *found->second);
+      MetadataEntry& entry = metadata.find_or_add(picture.key);
+      entry.set_text(options_.field.name, found->second->text);
+      if (found->second->size) entry.set_size("image_size", *found->second->size);
     }
     metadata.write(options_.output);
     log_info("wrote {} entries to {}", metadata.entries().size(), options_.output.string());

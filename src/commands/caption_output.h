@@ -32,14 +32,23 @@ std::unique_ptr<CaptionOutput> caption_files(const std::string& extension);
 std::filesystem::path caption_file(const std::filesystem::path& picture,
                                    const std::string& extension);
 
+// What the words are called, in metadata and to the user.
+struct WordsField {
+  std::string name = "caption";
+  std::string title = "captions";
+  bool with_size = false;  // "image_size" beside it: the picture's [width, height]
+};
+
 struct CaptionMetadata {
   std::filesystem::path output;
   std::optional<std::filesystem::path> start;  // whose entries are kept; else what `output` holds
   bool overwrite = false;                      // captions of `start` and `output` do not count
+  WordsField field;
 };
 
-// Captions are added line by line to `<output>.captions.jsonl`, which all processes share. The one
-// that finds it complete writes `output` from it, in the order of the pictures, and removes it.
+// Captions are added line by line to `<output>.captions.jsonl` (its title), which all processes
+// share. The one that finds it complete writes `output` from it, in the order of the pictures, and
+// removes it.
 std::unique_ptr<CaptionOutput> caption_metadata(const CaptionMetadata& options);
 
 }  // namespace sdtune

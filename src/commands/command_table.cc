@@ -12,6 +12,7 @@
 #include "commands/prepare.h"
 #include "commands/resize_images.h"
 #include "commands/sample.h"
+#include "commands/tag.h"
 #include "commands/train.h"
 
 namespace sdtune {
@@ -48,6 +49,11 @@ std::vector<Command> picture_commands() {
        run_caption,
        describe_defaults<MakeCaptionsOptions>,
        true},
+      {"tag",
+       {"tag_images_by_wd14_tagger"},
+       "Write tags for pictures with a tagger in ONNX.",
+       run_tag,
+       describe_defaults<TagOptions>},
       {"merge-captions",
        {"merge_captions_to_metadata"},
        "Gather the caption files beside pictures into metadata.",
