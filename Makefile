@@ -45,6 +45,7 @@ bench: build
 	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/loader_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/blip_bench.py --build $(BUILD)
+	.deps/venv/bin/python benchmarks/tagger_bench.py --build $(BUILD)
 
 clean:
 	rm -rf build

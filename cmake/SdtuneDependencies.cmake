@@ -72,13 +72,18 @@ if(NOT SDTUNE_CUDA STREQUAL "OFF")
   endif()
 endif()
 
-# Computes taggers, in a library of its own. The wheel brings headers and CMake files.
+# Computes taggers, in a library of its own. Found without the wheel's CMake files, which define macros for
+# every target there is.
 set(SDTUNE_HAVE_OPENVINO OFF)
 if(NOT SDTUNE_OPENVINO STREQUAL "OFF" AND NOT SDTUNE_CORE_ONLY)
-  find_package(OpenVINO QUIET COMPONENTS Runtime ONNX
-    PATHS ${SDTUNE_TORCH_DIR}/../openvino/cmake)
-  set(SDTUNE_HAVE_OPENVINO ${OpenVINO_FOUND})
-  if(NOT SDTUNE_HAVE_OPENVINO AND SDTUNE_OPENVINO STREQUAL "ON")
-    message(FATAL_ERROR "SDTUNE_OPENVINO=ON, but OpenVINO was not found. Run scripts/bootstrap, or pass -DOpenVINO_DIR=<site-packages>/openvino/cmake.")
+  set(SDTUNE_OPENVINO_DIR "${SDTUNE_TORCH_DIR}/../openvino" CACHE PATH "The openvino wheel's folder")
+  file(GLOB _openvino ${SDTUNE_OPENVINO_DIR}/libs/libopenvino.so.*)
+  if(_openvino)
+    add_library(sdtune_openvino INTERFACE)
+    target_include_directories(sdtune_openvino SYSTEM INTERFACE ${SDTUNE_OPENVINO_DIR}/include)
+    target_link_libraries(sdtune_openvino INTERFACE ${_openvino})
+    set(SDTUNE_HAVE_OPENVINO ON)
+  elseif(SDTUNE_OPENVINO STREQUAL "ON")
+    message(FATAL_ERROR "SDTUNE_OPENVINO=ON, but OpenVINO was not found. Run scripts/bootstrap, or pass -DSDTUNE_OPENVINO_DIR=<site-packages>/openvino.")
   endif()
 endif()
