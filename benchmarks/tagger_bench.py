@@ -26,7 +26,7 @@ BATCHES = {1: 12, 8: 32}  # pictures at once: pictures in all
 SIDE, PATCH, WIDTH, HEADS, LAYERS = 448, 16, 768, 12, 12
 TOKENS = (SIDE // PATCH) ** 2
 RATINGS, TAGS = 4, 9083  # of the WD14 family's second version
-THRESHOLD = 0.62
+THRESHOLD = 0.75
 
 
 class Graph:

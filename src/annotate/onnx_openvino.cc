@@ -66,8 +66,9 @@ class OpenVinoModel : public OnnxModel {
                         {ov::hint::performance_mode.name(), ov::hint::PerformanceMode::LATENCY}};
     if (device == "CPU") settings[ov::inference_num_threads.name()] = options.threads;
     request_ = core_.compile_model(model, device, settings).create_infer_request();
-    const auto names = core_.get_property(device, ov::device::full_name);
-    facts_.engine = fmt::format("OpenVINO {} on {} ({})", OPENVINO_VERSION, device, names);
+    facts_.engine = fmt::format("OpenVINO {}.{}.{} on {} ({})", OPENVINO_VERSION_MAJOR,
+                                OPENVINO_VERSION_MINOR, OPENVINO_VERSION_PATCH, device,
+                                core_.get_property(device, ov::device::full_name));
   }
 
   const OnnxFacts& facts() const override { return facts_; }

@@ -20,6 +20,7 @@ namespace {
 
 void validate(const TagOptions& options) {
   check_extension(options.caption_extension);
+  parse_replacements(options.tag_replacement);
   if (options.append_tags && options.output_path) {
     throw UsageError("tags are appended to text files alone", "--append_tags",
                      "leave it out with --output_path, or take --in_json, whose other words stay");
@@ -170,12 +171,12 @@ std::vector<std::string> write_tags(const TagWriter& writer, const std::string& 
 // With the tagger, which is read for this alone.
 CaptionReport tag_pictures(const TagOptions& options, const std::vector<CaptionWork>& work,
                            TagSink& sink) {
-  const TaggerFiles files = files_of(options);
-  const TagWriter writer = writer_of(options, files);
   const auto is_done = [](const CaptionWork& one) { return one.done; };
   if (std::all_of(work.begin(), work.end(), is_done)) {
     return {.done_before = static_cast<int64_t>(work.size())};
   }
+  const TaggerFiles files = files_of(options);
+  const TagWriter writer = writer_of(options, files);
   Tagger tagger = open_tagger(options, files, writer);
   const int64_t batch = tagger.facts().batch;
   return caption_pictures(

@@ -13,8 +13,8 @@ from picture_sets import picture
 from running import BUILD, ROOT, run_sdtune
 
 COUNT = 6
-SCORES = [0.3, 0.6, 0.35001, 0.5, 0.9, 0.4, 0.55, 0.8]  # of small_taggers.TAGS
-MORE_SCORES = [0.1, 0.2, 0.95, 0.7, 0.36, 0.2]
+SCORES = [0.3, 0.61, 0.3501, 0.51, 0.91, 0.4, 0.55, 0.81]  # of small_taggers.TAGS
+MORE_SCORES = [0.1, 0.2, 0.95, 0.71, 0.36, 0.21]
 LAZY = 'don\'t_say_"lazy",_1'
 ALL = f"long_hair, ^_^, solo, {LAZY}, ann_(sea), bob_(hat)_(sea)"
 
@@ -113,7 +113,7 @@ def test_every_picture_has_its_own_tags(folder, taggers):
     tag(folder, taggers / "seeing", "--recursive", "--batch_size=4", "--thresh=0.45")
     made = texts(folder)
     tag(folder, taggers / "seeing", "--recursive", "--overwrite", "--thresh=0.45")
-    assert texts(folder) == made
+    assert texts(folder) == made and len(set(made.values())) > 1
 
 
 def test_a_model_for_one_picture(folder, tmp_path):

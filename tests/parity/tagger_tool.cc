@@ -2,8 +2,8 @@
 //
 //   sdtune-tagger standard|deepdanbooru FOLDER OUT PICTURE…
 //
-// writes OUT.pixels, the squares as bytes [pictures, side, side, 3] (red first), and OUT.scores, float32
-// [pictures, tags].
+// writes OUT.pixels, the squares as bytes [pictures, side, side, 3] (red first), and OUT.scores,
+// float32 [pictures, tags].
 #include <cstdio>
 #include <string>
 #include <vector>
