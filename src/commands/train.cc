@@ -43,8 +43,6 @@ void make_paths_absolute(TrainOptions& options) {
   }
 }
 
-}  // namespace
-
 int train_with(TrainOptions& options) {
   validate(options);
   make_paths_absolute(options);
@@ -56,6 +54,8 @@ int train_with(TrainOptions& options) {
   }
   return Trainer(options, choose_device(options.run.device)).run();
 }
+
+}  // namespace
 
 int run_train(std::span<const std::string> args) {
   TrainOptions options;
