@@ -103,7 +103,7 @@ TEST(DrawPictures, StrengthSaysHowMuchOfThePictureIsLeft) {
   request.start = std::make_shared<const Image>(test_picture(64, 64));
   request.strength = 0;
   const Image kept = draw_one(models, request);
-  const Canvas canvas = canvas_of(models.all(), {&request, 1});
+  const Canvas canvas = canvas_of(models.all(), {}, {&request, 1});
   EXPECT_EQ(decode_latents(models.vae, canvas.latents, {})[0].rgb, kept.rgb);
   request.strength = 0.5;
   EXPECT_GT(largest_difference(kept, draw_one(models, request)), 8);
@@ -116,7 +116,7 @@ TEST(DrawPictures, WhatAMaskKeepsStays) {
   Image mask(64, 64);  // black: keep, and white in the lower half
   std::fill(mask.rgb.begin() + mask.rgb.size() / 2, mask.rgb.end(), 255);
   request.mask = std::make_shared<const Image>(mask);
-  const Canvas canvas = canvas_of(models.all(), {&request, 1});
+  const Canvas canvas = canvas_of(models.all(), {}, {&request, 1});
   const at::Tensor drawn = draw_latents(models.all(), {}, {&request, 1}, canvas);
   const at::Tensor moved = (drawn - canvas.latents).abs().amax({0, 1, 3});
   EXPECT_LT(moved.slice(0, 0, 4).max().item<float>(), 1e-5F);
@@ -197,6 +197,36 @@ TEST(DecodeLatents, TilesAreBlendedWithoutSeams) {
     }
   }
   EXPECT_LE(steepest, steepest_whole + 3);
+}
+
+// The mean distance is of the values' own deviation. The VAE's norms and attention look at all of a
+// picture, so that tiles of it are not the whole, but near.
+TEST(EncodePictures, TilesAreNearTheWhole) {
+  const SmallModels models;
+  const std::vector<Image> pictures = {test_picture(768, 64), test_picture(768, 64, 1)};
+  const at::Tensor whole = encode_pictures(models.vae, pictures, {});
+  const at::Tensor tiled = encode_pictures(models.vae, pictures, {.slices = 2});
+  ASSERT_EQ(tiled.sizes(), (std::vector<int64_t>{2, 4, 8, 96}));
+  EXPECT_FALSE(at::equal(whole, tiled));
+  const double distance = ((whole - tiled).abs().mean() / whole.std()).item<double>();
+  EXPECT_LT(distance, 0.1);
+}
+
+TEST(EncodePictures, LongOnesAreTiledUnasked) {
+  const SmallModels models;
+  const Image picture = test_picture(2048, 16);
+  const at::Tensor unasked = encode_pictures(models.vae, {&picture, 1}, {});
+  EXPECT_TRUE(at::equal(unasked, encode_pictures(models.vae, {&picture, 1}, {.slices = 2})));
+  EXPECT_FALSE(at::equal(unasked, encode_pictures(models.vae, {&picture, 1}, {.slices = 1})));
+}
+
+TEST(EncodePictures, BatchesChangeNoLatents) {
+  const SmallModels models;
+  const std::vector<Image> pictures = {test_picture(32, 32), test_picture(32, 32, 1),
+                                       test_picture(32, 32, 2)};
+  const at::Tensor all = encode_pictures(models.vae, pictures, {});
+  const at::Tensor pairs = encode_pictures(models.vae, pictures, {.batch = 2});
+  EXPECT_TRUE(at::allclose(all, pairs, 1e-4, 1e-5));
 }
 
 TEST(DecodeLatents, BatchesChangeNothingToSee) {
