@@ -17,6 +17,10 @@ def prompts(tmp_path):
     return file
 
 
+def pixels(path):
+    return numpy.asarray(Image.open(path), dtype=int)
+
+
 def drawn(output):
     return sorted(re.sub(r"\d{14}", "T", path.name) for path in (output / "sample").iterdir())
 
@@ -51,7 +55,7 @@ def test_a_preview_is_what_sample_draws(sdtune, small_models, pictures, prompts,
                     "--prompt=n dogs --w 96 --h 64 --s 3 --n bad --ss euler_a --f again", f"--seed={seed}")
     assert result.returncode == 0, result.stderr
     (preview,) = (run / "sample").glob("mine_e000001_01_*.png")
-    ours, again = (numpy.asarray(Image.open(path), dtype=int) for path in (preview, tmp_path / "out" / "again.png"))
+    ours, again = (pixels(path) for path in (preview, tmp_path / "out" / "again.png"))
     assert abs(ours - again).max() <= 1
 
 
@@ -61,7 +65,7 @@ def test_averages_draw_where_they_are_kept(sdtune, small_models, pictures, promp
         result = sdtune(*train_args(small_models(), pictures, output, *args))
         assert result.returncode == 0, result.stderr
         (path,) = (output / "sample").glob("mine_000004_00_*.png")
-        return numpy.asarray(Image.open(path), dtype=int)
+        return pixels(path)
 
     plain = preview(tmp_path / "plain")
     averaged = preview(tmp_path / "ema", "--ema", "--ema_decay=0.999")
@@ -69,7 +73,7 @@ def test_averages_draw_where_they_are_kept(sdtune, small_models, pictures, promp
     result = sdtune("sample", f"--ckpt={tmp_path / 'ema' / 'mine-ema.safetensors'}", f"--outdir={tmp_path / 'out'}",
                     "--device=cpu", "--prompt=a cat --w 64 --h 64 --s 3 --f again", "--seed=5")
     assert result.returncode == 0, result.stderr
-    again = numpy.asarray(Image.open(tmp_path / "out" / "again.png"), dtype=int)
+    again = pixels(tmp_path / "out" / "again.png")
     assert abs(averaged - again).max() <= 1
 
 
@@ -82,8 +86,41 @@ def test_weights_of_a_schedule_free_optimizer_are_averaged(sdtune, small_models,
                     "--device=cpu", "--prompt=a cat --w 64 --h 64 --s 3 --f again", "--seed=5")
     assert result.returncode == 0, result.stderr
     (path,) = (tmp_path / "run" / "sample").glob("mine_000004_00_*.png")
-    preview, again = (numpy.asarray(Image.open(p), dtype=int) for p in (path, tmp_path / "out" / "again.png"))
+    preview, again = (pixels(p) for p in (path, tmp_path / "out" / "again.png"))
     assert abs(preview - again).max() <= 1
+
+
+@pytest.mark.parametrize("more, shown, other", [
+    (["--hypernetwork_dropout=0.5", "--hypernetwork_layer_structure=1,2,2,1"], "mine.pt", None),
+    (["--ema", "--ema_decay=0.999"], "mine-ema.pt", "mine.pt"),
+])
+def test_a_hypernetwork_draws_as_it_has_been_trained(sdtune, small_models, pictures, prompts, tmp_path, more, shown,
+                                                     other):
+    run = tmp_path / "run"
+    result = sdtune(*train_args(small_models(), pictures, run, f"--sample_prompts={prompts}", "--sample_every_n_steps=4",
+                                "--hypernetwork_module=hypernetwork_nai", "--learning_rate=0.05",
+                                "--save_model_as=ckpt", *more))
+    assert result.returncode == 0, result.stderr
+
+    def drawn_with(file):
+        weights = [f"--hypernetwork_weights={run / file}"] if file else []
+        result = sdtune("sample", f"--ckpt={small_models()}", f"--outdir={tmp_path / 'out'}", "--device=cpu",
+                        f"--prompt=a cat --w 64 --h 64 --s 3 --f {file}", "--seed=5", *weights)
+        assert result.returncode == 0, result.stderr
+        return pixels(tmp_path / "out" / f"{file}.png")
+
+    (preview,) = (run / "sample").glob("mine_000004_00_*.png")
+    assert abs(pixels(preview) - drawn_with(shown)).max() <= 1
+    assert abs(pixels(preview) - drawn_with(other)).max() > 4
+
+
+def test_what_is_passed_over_in_prompts_is_told_once(sdtune, small_models, pictures, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat --w 64 --h 64 --s 1 --zz 1\n")
+    result = sdtune(*train_args(small_models(), pictures, tmp_path / "run", f"--sample_prompts={file}",
+                                "--sample_at_first", "--max_train_steps=1"))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("there is no option --zz") == 1
 
 
 def test_an_error_in_a_preview_does_not_end_the_run(sdtune, small_models, pictures, tmp_path):
