@@ -109,6 +109,14 @@ TEST_F(Memory, CountsWhatAHypernetworkLearnsAndKeeps) {
   EXPECT_GT(with_large.activations, with_small.activations);
   EXPECT_GT(with_large.peak - with_large.loaded,
             with_small.peak - with_small.loaded + 3 * (with_large.weights - with_small.weights));
+  // All of its gradients are there at the peak, which updates in the backward pass spare.
+  MemorySettings settings = memory_settings(options_, large);
+  settings.optimizer_type = "AdamW8bit";
+  const MemoryPlan gathered = plan(large, settings);
+  settings.fused_backward = true;
+  const MemoryPlan fused = plan(large, settings);
+  EXPECT_LT(fused.gradients, gathered.gradients / 2);
+  EXPECT_EQ(gathered.peak - fused.peak, gathered.gradients - fused.gradients - fused.update);
 }
 
 TEST_F(Memory, StateOnTheHostTakesNoneOfTheDevice) {

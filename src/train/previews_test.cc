@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "image/decode.h"
 #include "image/test_pictures.h"
 #include "train/tiny_model_for_test.h"
 
@@ -60,6 +61,32 @@ TEST_F(SharedPreviews, GoRoundTheProcessesAndStayTheSame) {
   EXPECT_THAT(others, testing::ElementsAre(testing::Key(1), testing::Key(3)));
   together.insert(others.begin(), others.end());
   EXPECT_TRUE(together == alone);  // not EXPECT_EQ, which would print pictures
+}
+
+// A record of pictures drawn at so many steps, and the width of their sheet.
+int sheet_width(const fs::path& folder, int64_t steps) {
+  RunFolder record(folder, "run", "");
+  fs::create_directories(folder / "sample");
+  for (int64_t step = 1; step <= steps; ++step) {
+    const fs::path path = folder / "sample" / fmt::format("{}.png", step);
+    // The last is gone.
+    if (step < steps) write_png(path, test_picture(16, 16));
+    record.event("sample",
+                 {{"step", step}, {"index", 0}, {"path", path.string()}, {"prompt", "a"}});
+  }
+  draw_preview_sheet(folder, record.path());
+  return image_size(folder / "sample" / "contact-sheet.png").width;
+}
+
+TEST(PreviewSheet, HasAColumnForEachStepUpToTwelve) {
+  configure_log({.level = LogLevel::kError});
+  const TestFolder folder;
+  const int of_three = sheet_width(folder / "3", 3), of_four = sheet_width(folder / "4", 4);
+  const int column = of_four - of_three;
+  EXPECT_GT(column, 16);
+  EXPECT_EQ(sheet_width(folder / "12", 12), of_three + 9 * column);
+  EXPECT_EQ(sheet_width(folder / "30", 30), of_three + 9 * column);
+  configure_log({});
 }
 
 }  // namespace

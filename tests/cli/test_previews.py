@@ -1,11 +1,13 @@
 """Pictures that a run draws while it trains."""
 
 import re
+import signal
+import time
 
 import numpy
 import pytest
 from PIL import Image
-from running import read_events, train_args
+from running import read_events, start_sdtune, train_args
 
 PROMPTS = "a cat --w 64 --h 64 --s 3 --d 5\nn dogs --w 96 --h 64 --s 3 --n bad --ss euler_a\n"
 
@@ -57,6 +59,48 @@ def test_a_preview_is_what_sample_draws(sdtune, small_models, pictures, prompts,
     (preview,) = (run / "sample").glob("mine_e000001_01_*.png")
     ours, again = (pixels(path) for path in (preview, tmp_path / "out" / "again.png"))
     assert abs(ours - again).max() <= 1
+
+
+def test_a_preview_has_the_runs_settings(sdtune, small_models, pictures, tmp_path):
+    """Family, prediction, schedule, layer, length of prompts, and what a prompt does not say."""
+    prompt = "a cat " + "with a hat " * 30 + "--w 64 --h 64 --d 5"
+    (tmp_path / "prompts.txt").write_text(prompt)
+    model = ["--v2", "--v_parameterization", "--zero_terminal_snr", "--clip_skip=2"]
+    run = tmp_path / "run"
+    result = sdtune(*train_args(small_models("v2", "v_prediction"), pictures, run, "--max_train_steps=1", *model,
+                                f"--sample_prompts={tmp_path / 'prompts.txt'}", "--sample_every_n_steps=1",
+                                "--sample_sampler=euler"))
+    assert result.returncode == 0, result.stderr
+    (preview,) = (run / "sample").glob("mine_000001_00_*_5.png")
+    with Image.open(preview) as picture:
+        assert (picture.text["steps"], picture.text["sampler"], picture.text["scale"]) == ("30", "euler", "7.5")
+    result = sdtune("sample", f"--ckpt={run / 'mine.safetensors'}", f"--outdir={tmp_path / 'out'}", "--device=cpu",
+                    f"--prompt={prompt} --f again", "--steps=30", "--sampler=euler", "--max_embeddings_multiples=3",
+                    *model)
+    assert result.returncode == 0, result.stderr
+    assert abs(pixels(preview) - pixels(tmp_path / "out" / "again.png")).max() <= 1
+
+
+def test_a_resumed_run_does_not_begin_again(sdtune, small_models, pictures, prompts, tmp_path):
+    run = tmp_path / "run"
+    for steps in (1, 2):
+        result = sdtune(*train_args(small_models(), pictures, run, f"--sample_prompts={prompts}", "--sample_at_first",
+                                    f"--max_train_steps={steps}", "--save_state", "--resume=auto"))
+        assert result.returncode == 0, result.stderr
+    assert drawn(run) == ["contact-sheet.png", "mine_e000000_00_T_5.png", "mine_e000000_01_T.png"]
+
+
+def test_a_signal_ends_a_preview(small_models, pictures, tmp_path):
+    run = tmp_path / "run"
+    (tmp_path / "prompts.txt").write_text("a --w 64 --h 64 --s 1000\n" * 100)
+    process = start_sdtune(*train_args(small_models(), pictures, run, f"--sample_prompts={tmp_path / 'prompts.txt'}",
+                                       "--sample_at_first"))
+    deadline = time.monotonic() + 60
+    while not (run / "sample").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert (run / "mine-step00000000-state").exists()
 
 
 def test_averages_draw_where_they_are_kept(sdtune, small_models, pictures, prompts, tmp_path):
@@ -151,3 +195,8 @@ def test_mistakes_in_prompts_are_told_before_the_model_is_read(sdtune, pictures,
 def test_a_time_to_draw_needs_prompts(sdtune, small_models, pictures, tmp_path):
     result = sdtune(*train_args(small_models(), pictures, tmp_path / "run", "--sample_at_first"))
     assert result.returncode == 2 and "--sample_prompts" in result.stderr
+
+
+def test_prompts_without_a_time_are_told(sdtune, pictures, tmp_path):
+    result = sdtune(*train_args("no such model", pictures, tmp_path / "run", f"--sample_prompts={tmp_path / 'p.txt'}"))
+    assert result.returncode != 0 and "--sample_prompts has no effect" in result.stderr
