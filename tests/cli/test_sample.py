@@ -84,9 +84,10 @@ def test_rounds_seeds_and_choices(sdtune, small_models, tmp_path):
     rounds = texts("--prompt=a", "--n_iter=2", "--images_per_prompt=2", "--iter_same_seed")
     seeds = [text["seed"] for text in rounds]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
-    listed = texts("--prompt={e$$red|blue} cat")
-    assert [text["prompt"] for text in listed] == ["red cat", "blue cat"]
-    assert listed[0]["seed"] == listed[1]["seed"]
+    listed = texts("--prompt={e$$red|blue} cat", "--n_iter=2")
+    assert [text["prompt"] for text in listed] == ["red cat", "blue cat"] * 2
+    seeds = [text["seed"] for text in listed]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("".join(f"{letter}\n" for letter in "abcdef"))
     shuffled = [text["prompt"] for text in texts(f"--from_file={prompts}", "--shuffle_prompts")]
