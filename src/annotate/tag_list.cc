@@ -1,13 +1,13 @@
 #include "annotate/tag_list.h"
 
 #include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/numbers.h"
 #include "formats/utf8.h"
 #include "text/split.h"
 #include "text/white_space.h"
@@ -119,10 +119,8 @@ std::vector<Tag> read_tag_mapping(const fs::path& path) {
   }
   std::vector<Tag> tags(mapping.size());
   for (const auto& [number, entry] : mapping.items()) {
-    size_t place = tags.size();
-    const char* end = number.data() + number.size();
-    const auto read = std::from_chars(number.data(), end, place);
-    const bool is_place = read.ec == std::errc() && read.ptr == end && place < tags.size();
+    const size_t place = number_in<size_t>(number).value_or(tags.size());
+    const bool is_place = place < tags.size();
     const std::string name = entry.is_object() ? entry.value("tag", Json()).dump() : "";
     const std::string category = entry.is_object() ? entry.value("category", Json()).dump() : "";
     if (!is_place || !tags[place].name.empty() || name.size() <= 2 || name[0] != '"' ||

@@ -40,19 +40,14 @@ std::u32string with_lowered_letters(std::u32string_view text) {
 std::u32string cleaned(std::u32string_view dirty) {
   std::u32string text;
   for (const char32_t c : dirty) {
-    if (c == kReplacementCharacter) continue;
-    if (is_ideograph(c)) {
+    const CharacterKind kind = character_kind(c);
+    if (c == kReplacementCharacter || kind == CharacterKind::kOther) continue;
+    if (kind == CharacterKind::kSpace) {
+      text += U' ';
+    } else if (is_ideograph(c)) {
       text += {U' ', c, U' '};
-      continue;
-    }
-    switch (character_kind(c)) {
-      case CharacterKind::kOther:
-        break;
-      case CharacterKind::kSpace:
-        text += U' ';
-        break;
-      default:
-        text += c;
+    } else {
+      text += c;
     }
   }
   return normalize_nfc(text);

@@ -19,7 +19,7 @@ def vocabulary(tmp_path_factory):
     """A vocab.txt in which most texts of the Latin alphabet, and some of others, have pieces."""
     letters = [chr(c) for c in range(0x21, 0x7F) if chr(c) == chr(c).lower()]
     letters += list("àßðøþαβγσςабвгдежзابتअआकกขあいうアイウ中文日本猫가나") + ["\u0e33", "\u3000", "½", "²"]
-    pieces = SPECIAL + letters + ["##" + letter for letter in letters] + WORDS + ENDS
+    pieces = list(dict.fromkeys(SPECIAL + letters + ["##" + letter for letter in letters] + WORDS + ENDS))
     path = tmp_path_factory.mktemp("words") / "vocab.txt"
     path.write_text("\n".join(pieces) + "\n", encoding="utf-8")
     return path
