@@ -14,19 +14,19 @@ using testing::HasSubstr;
 class TagList : public testing::Test {
  protected:
   template <class Read>
-  std::vector<std::string> read(Read read, const std::string& bytes) {
+  std::vector<std::string> read(Read reader, const std::string& bytes) {
     folder_.write("list", bytes);
     std::vector<std::string> found;
-    for (const Tag& tag : read(folder_ / "list")) {
+    for (const Tag& tag : reader(folder_ / "list")) {
       found.push_back(std::to_string(static_cast<int>(tag.kind)) + tag.name);
     }
     return found;
   }
 
   template <class Read>
-  std::string error(Read read, const std::string& bytes) {
+  std::string error(Read reader, const std::string& bytes) {
     try {
-      this->read(read, bytes);
+      read(reader, bytes);
     } catch (const Error& error) {
       return error.what();
     }

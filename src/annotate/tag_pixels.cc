@@ -16,7 +16,7 @@ Image shortened(const Image& image) {
   const int longer = std::max(image.width, image.height);
   if (longer <= kLongest) return image;
   const auto scaled = [&](int size) {
-    return std::max(1, static_cast<int>(std::lround(double{size} * kLongest / longer)));
+    return std::max(1, static_cast<int>(std::lround(1.0 * size * kLongest / longer)));
   };
   return resize(image, scaled(image.width), scaled(image.height), Interpolation::kArea);
 }
@@ -31,8 +31,8 @@ struct Share {
 // Pixel `k` of `length` resized to `scaled` by area.
 void add_area(int length, int scaled, Share share, std::vector<Share>& shares) {
   const int k = std::clamp(share.from, 0, scaled - 1);
-  const double begin = double{k} * length / scaled;
-  const double end = double{k + 1} * length / scaled;
+  const double begin = 1.0 * k * length / scaled;
+  const double end = (k + 1.0) * length / scaled;
   for (int i = static_cast<int>(begin); i < length && i < end; ++i) {
     const double covered = std::min<double>(i + 1, end) - std::max<double>(i, begin);
     if (covered <= 0) continue;
@@ -85,7 +85,7 @@ Image white_square(const Image& image, int side) {
 }
 
 Image edge_square(const Image& image, int side) {
-  const double scale = double{side} / std::max(image.width, image.height);
+  const double scale = 1.0 * side / std::max(image.width, image.height);
   const auto scaled = [&](int size) {
     return std::max(1, static_cast<int>(std::nearbyint(size * scale)));
   };
