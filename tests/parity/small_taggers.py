@@ -30,8 +30,8 @@ def network(family, count, side, batch, bias):
     weights = {
         "w1": generator.normal(0, 0.15 * scale, (8, 3, 7, 7)), "b1": generator.normal(0, 0.1, 8),
         "w2": generator.normal(0, 0.2, (16, 8, 3, 3)), "b2": generator.normal(0, 0.1, 16),
-        "w3": generator.normal(0, 2, (16, count)) * (bias is None),
-        "b3": generator.normal(0, 0.5, count) if bias is None else numpy.asarray(bias),
+        "w3": generator.normal(0, 0.2, (16, count)) * (bias is None),
+        "b3": generator.normal(0, 0.2, count) if bias is None else numpy.asarray(bias),
     }
     node = helper.make_node
     nodes = [node("Transpose", ["input"], ["x"], perm=[0, 3, 1, 2])] if is_last else [node("Identity", ["input"], ["x"])]

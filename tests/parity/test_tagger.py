@@ -75,7 +75,8 @@ def edge_square(image, side):
     scale = side / max(image.shape[:2])
     rows, columns = (shift_weights(max(1, round(size * scale)), side) @ area_weights(size, max(1, round(size * scale)))
                      for size in image.shape[:2])
-    return numpy.einsum("ty,yxc,sx->tsc", rows, image.astype(float), columns)
+    return numpy.einsum("tyc,sy->tsc", numpy.einsum("ty,yxc->txc", rows, image.astype(float), optimize=True), columns,
+                        optimize=True)
 
 
 def run_tool(family, folder, out, pictures, side):
@@ -103,7 +104,7 @@ def test_pixels_and_scores(family, pictures, tmp_path):
     seen, scores = run_tool(family, folder, tmp_path / "out", pictures, side)
     square = edge_square if family == "deepdanbooru" else white_square
     for path, mine in zip(pictures, seen, strict=True):
-        difference = numpy.abs(square(on_white(path), side).astype(float) - mine)
+        difference = numpy.abs(numpy.rint(square(on_white(path), side)) - mine)
         assert difference.max() <= 1, f"{path.name} differs by {difference.max()}"
     session = onnxruntime.InferenceSession(next(folder.glob("*.onnx")), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"input": numbers_of(seen, family)})[0]
@@ -146,4 +147,4 @@ def test_what_is_no_tagger_is_refused(pictures, tmp_path):
         value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, shape)
         proto.graph.input[0].CopyFrom(value)
         onnx.save(proto, folder / "model.onnx")
-        assert "no " in refused(folder)
+        assert "this is no" in refused(folder)
