@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxBody = 64 << 20;
 constexpr long kMaxRedirects = 10;
+constexpr long kBuffer = 512 << 10;
 constexpr double kConnectPatience = 10;
 
 // What the callbacks of one request work on. None of them may throw through libcurl.
@@ -156,6 +157,8 @@ void set_method(CURL* curl, const HttpRequest& request) {
 void set_limits(CURL* curl, const HttpSettings& settings, const HttpRequest& request) {
   const double patience = request.patience_s > 0 ? request.patience_s : settings.patience_s;
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, kBuffer);
+  curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, kBuffer);
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, kMaxRedirects);

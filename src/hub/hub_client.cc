@@ -68,8 +68,7 @@ Error not_found(const HubPlace& place, const HubSettings& settings, const std::s
     return Error(fmt::format("{} has no file \"{}\"", place.repo, place.path), page,
                  "correct the file's name; the page lists them");
   }
-  return Error(fmt::format("the Hub has no {}", place.repo), page,
-               "correct the name: a file or folder of this machine, or org/name on the Hub");
+  return Error(fmt::format("the Hub has no {}", place.repo), page, "correct the name");
 }
 
 }  // namespace
@@ -123,12 +122,9 @@ HubClient::HubClient(const HubSettings& settings, const std::atomic<bool>& stop)
     : settings_(settings), stop_(stop), http_({settings.patience_s, settings.certificates}) {}
 
 HttpResponse HubClient::send_once(HttpRequest request) {
-  if (!settings_.token.empty())
+  if (!settings_.token.empty() && request.url.starts_with(settings_.endpoint + "/")) {
     request.headers.push_back("Authorization: Bearer " + settings_.token);
-  return http_.send(request, stop_);
-}
-
-HttpResponse HubClient::send_as_nobody(const HttpRequest& request) {
+  }
   return http_.send(request, stop_);
 }
 

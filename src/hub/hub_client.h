@@ -44,10 +44,8 @@ class HubClient {
   const HubSettings& settings() const { return settings_; }
   const std::atomic<bool>& stop() const { return stop_; }
 
-  // One try, as whoever the token says. The request's URL is of the Hub.
+  // One try. The token goes to the Hub's own addresses alone.
   HttpResponse send_once(HttpRequest request);
-  // One try, as nobody: for addresses that carry their own permission.
-  HttpResponse send_as_nobody(const HttpRequest& request);
   // Tries until there is an answer to stay with. Any but a success (and, with `may_fail`, its
   // status) is an Error about `place`.
   HttpResponse ask(const HttpRequest& request, const HubPlace& place, int may_fail = 0);

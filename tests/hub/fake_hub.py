@@ -1,6 +1,7 @@
 """A Hugging Face Hub on this machine: the paths that downloads and uploads use, on two ports as the real one has a
 second host for large files, and every way in which a file can arrive wrong."""
 
+import base64
 import collections
 import contextlib
 import hashlib
@@ -53,7 +54,8 @@ class Repo:
 
 class FakeHub:
     """`faults[name]` is a list, one entry for each of the next requests for the file's bytes:
-    cut:N, short:N, long, wrong, hang:N, status:CODE[:RETRY_AFTER], none. `api_faults` the same for the API."""
+    cut:N, short:N, long, wrong, hang:N, status:CODE[:RETRY_AFTER], none; for "upload" drop and status.
+    `api_faults` the same for the API."""
 
     def __init__(self):
         self.repos = {}
@@ -126,6 +128,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.answer(307, b"", Location=fake.moved_form.format(path.replace(old, fake.moved[old])))
             elif path.startswith("/api/"):
                 self.serve_api(path, body)
+            elif path.startswith(("/complete/", "/verify")):
+                self.complete(path, body)
             elif path.endswith("/info/lfs/objects/batch"):
                 self.serve_batch(body)
             else:
@@ -251,13 +255,100 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_api(self, path, body):
         if self.fails(self.server.fake.next_fault(None)):
             return None
-        match = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)/revision/(.+)", path)
+        if path == "/api/repos/create":
+            return self.create(json.loads(body))
+        match = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)(?:/(revision|preupload|commit)/(.+))?", path)
         if not match:
             return self.answer(404)
         repo = self.repo_for(match[1])
         if repo is None:
             return None
-        commit, files = repo.at(match[2])
+        if match[2] == "preupload":
+            return self.preupload(json.loads(body))
+        if match[2] == "commit":
+            return self.take_commit(repo, match[3], [json.loads(line) for line in body.splitlines()])
+        commit, files = repo.at(match[3] or "main")
         if commit is None:
             return self.answer(404, b"", X_Error_Code="RevisionNotFound")
         return self.answer_json({"id": match[1], "sha": commit, "siblings": [{"rfilename": name} for name in files]})
+
+    # --- uploads
+
+    def create(self, wanted):
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        name = f"{wanted['organization']}/{wanted['name']}"
+        if name in self.server.fake.repos:
+            return self.answer(409)
+        repo = self.server.fake.repos[name] = Repo({}, token=token)
+        repo.private, repo.type = wanted["private"], wanted.get("type", "model")
+        return self.answer_json({"url": name})
+
+    def preupload(self, wanted):
+        modes = []
+        for file in wanted["files"]:
+            large = file["path"].endswith(".safetensors") or file["size"] > 1_000_000
+            assert len(base64.b64decode(file["sample"])) == min(512, file["size"])
+            modes.append({"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False})
+        return self.answer_json({"files": modes})
+
+    def serve_batch(self, body):
+        fake = self.server.fake
+        objects = []
+        for wanted in json.loads(body)["objects"]:
+            oid, size = wanted["oid"], wanted["size"]
+            url = f"{fake.cdn_endpoint}/upload/{oid}"
+            upload = {"href": url, "header": {}}
+            if fake.multipart_bytes and size > fake.multipart_bytes:
+                count = -(-size // fake.multipart_bytes)
+                upload = {"href": f"{fake.endpoint}/complete/{oid}", "header": {
+                    "chunk_size": str(fake.multipart_bytes),
+                    **{f"{part:05}": f"{url}/{part}" for part in range(1, count + 1)}}}
+            there = {} if oid in fake.uploads else {"actions": {
+                "upload": upload, "verify": {"href": f"{fake.endpoint}/verify"}}}
+            objects.append({"oid": oid, "size": size, **there})
+        return self.answer_json({"transfer": "basic", "objects": objects})
+
+    def take_upload(self, path, body):
+        fake = self.server.fake
+        fault = fake.next_fault("upload")
+        if fault == "drop":
+            self.close_connection = True
+            return self.connection.shutdown(2)
+        if self.fails(fault):
+            return None
+        _, _, oid, *part = path.split("/")
+        if part:
+            fake.parts[oid, int(part[0])] = body
+        else:
+            fake.uploads[oid] = body
+        return self.answer(200, b"", ETag=f'"{hashlib.md5(body).hexdigest()}"')
+
+    def complete(self, path, body):
+        """The end of an upload in parts, or a question whether one is whole."""
+        fake, wanted = self.server.fake, json.loads(body)
+        oid = wanted["oid"]
+        if path == "/verify":
+            return self.answer(200 if len(fake.uploads.get(oid, b"")) == wanted["size"] else 404)
+        pieces = []
+        for part in wanted["parts"]:
+            pieces.append(fake.parts[oid, part["partNumber"]])
+            assert part["etag"] == f'"{hashlib.md5(pieces[-1]).hexdigest()}"'
+        fake.uploads[oid] = b"".join(pieces)
+        return self.answer(200)
+
+    def take_commit(self, repo, revision, lines):
+        head, *rest = lines
+        assert head["key"] == "header" and head["value"]["summary"]
+        files = {}
+        for line in rest:
+            value = line["value"]
+            if line["key"] == "lfsFile":
+                content = self.server.fake.uploads.get(value["oid"])
+                if content is None or sha256(content) != value["oid"]:
+                    return self.answer(400)
+                repo.large.add(value["path"])
+            else:
+                content = base64.b64decode(value["content"])
+            files[value["path"]] = content
+        repo.push(files, revision)
+        return self.answer_json({"commitOid": repo.commit()})
