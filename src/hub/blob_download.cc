@@ -5,7 +5,6 @@
 #include <charconv>
 #include <optional>
 #include <system_error>
-#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -59,11 +58,7 @@ class Gathering {
     const auto kind = checksum_kind(want_.etag);
     if (!kind) return;
     checksum_.emplace(*kind, want_.size);
-    const FileReader reader(path_);
-    std::vector<std::byte> piece(1 << 20);
-    for (uint64_t at = 0; const size_t got = reader.read(at, piece); at += got) {
-      checksum_->update(std::span(piece).first(got));
-    }
+    checksum_->update_from_file(path_);
   }
 
   fs::path path_;

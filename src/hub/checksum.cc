@@ -36,6 +36,18 @@ void Checksum::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(context_->evp, bytes.data(), bytes.size());
 }
 
+void Checksum::update_from_file(const std::filesystem::path& path) {
+  const FileReader file(path);
+  std::vector<std::byte> piece(1 << 20);
+  uint64_t at = 0;
+  size_t got = 0;
+  do {
+    got = file.read(at, piece);
+    update(std::span(piece).first(got));
+    at += got;
+  } while (got > 0);
+}
+
 std::string Checksum::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
@@ -55,12 +67,8 @@ std::optional<Checksum::Kind> checksum_kind(const std::string& etag) {
 }
 
 std::string checksum_of_file(const std::filesystem::path& path, Checksum::Kind kind) {
-  const FileReader file(path);
-  Checksum checksum(kind, file.size());
-  std::vector<std::byte> piece(1 << 20);
-  for (uint64_t at = 0; const size_t got = file.read(at, piece); at += got) {
-    checksum.update(std::span(piece).first(got));
-  }
+  Checksum checksum(kind, std::filesystem::file_size(path));
+  checksum.update_from_file(path);
   return checksum.hex();
 }
 

@@ -22,6 +22,8 @@ class Checksum {
   Checksum& operator=(Checksum&&) noexcept;
 
   void update(std::span<const std::byte> bytes);
+  // All that is in the file. Error when it cannot be read.
+  void update_from_file(const std::filesystem::path& path);
   std::string hex();  // the last call
 
  private:

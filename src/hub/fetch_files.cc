@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <future>
+#include <map>
 #include <numeric>
 
 #include "base/error.h"
@@ -67,19 +68,24 @@ void fetch_files(const HubSettings& settings, const HubCache& cache, const HubPl
   const uint64_t bytes =
       std::accumulate(files.begin(), files.end(), uint64_t{0},
                       [](uint64_t sum, const RemoteFile& file) { return sum + file.size; });
-  // Large files first: they take longest.
-  std::sort(files.begin(), files.end(),
-            [](const RemoteFile& a, const RemoteFile& b) { return a.size > b.size; });
+  // Large ones first: they take longest. Files of the same bytes are one blob, for one thread.
+  std::map<std::pair<uint64_t, std::string>, std::vector<RemoteFile>, std::greater<>> by_bytes;
+  for (const RemoteFile& file : files) by_bytes[{file.size, file.etag}].push_back(file);
+  std::vector<std::vector<RemoteFile>> blobs;
+  blobs.reserve(by_bytes.size());
+  for (auto& [bytes_of, same] : by_bytes) blobs.push_back(std::move(same));
   std::atomic<int64_t> received = 0;
   Progress progress({.label = "fetching " + name_of(place),
                      .total = std::max<int64_t>(1, static_cast<int64_t>(bytes) / kMegabyte),
                      .unit = "MB"});
   const auto fetch = [&](size_t i) {
     HubClient client(settings, stop);
-    const RemoteFile file = download_blob(client, cache, place, commit, files[i], received);
-    cache.link(commit, file.name, file.etag);
+    for (const RemoteFile& wanted : blobs[i]) {
+      const RemoteFile file = download_blob(client, cache, place, commit, wanted, received);
+      cache.link(commit, file.name, file.etag);
+    }
   };
-  for_each(settings.parallel_files, files.size(), stop, fetch,
+  for_each(settings.parallel_files, blobs.size(), stop, fetch,
            [&] { progress.update(received / kMegabyte); });
   progress.update(received / kMegabyte);
 }

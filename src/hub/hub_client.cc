@@ -99,7 +99,6 @@ Error hub_error(const HttpResponse& response, const HubPlace& place, const HubSe
   if (response.failure != HttpResponse::Failure::kNone) return not_reached(response, settings);
   switch (response.status) {
     case 401:
-      return not_allowed(place, settings, code == "GatedRepo");
     case 403:
       return not_allowed(place, settings, code == "GatedRepo");
     case 404:

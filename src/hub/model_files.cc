@@ -74,7 +74,7 @@ Error not_this(const std::string& what, const Names& names) {
     }
   }
   if (single.empty()) return Error(what);
-  return Error(what, "", fmt::format("name one of its files, as org/name/{}", single[0]));
+  return Error(what, "", fmt::format("name the file too: put /{} behind the id", single[0]));
 }
 
 void add(Names& all, const Names& more) { all.insert(all.end(), more.begin(), more.end()); }

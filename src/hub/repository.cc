@@ -30,8 +30,11 @@ std::optional<uint64_t> parse_size(const std::string& text) {
 std::string moved_to(const HttpResponse& response, const HubSettings& settings) {
   const std::string location = response.header("location");
   if (response.status / 100 != 3 || !response.header("x-linked-etag").empty()) return "";
-  if (location.starts_with("/") && !location.starts_with("//")) return settings.endpoint + location;
-  return location.starts_with(settings.endpoint + "/") ? location : "";
+  // "https://host", which a mirror's endpoint may go on from.
+  const std::string& endpoint = settings.endpoint;
+  const std::string host = endpoint.substr(0, endpoint.find('/', endpoint.find("://") + 3));
+  if (location.starts_with("/") && !location.starts_with("//")) return host + location;
+  return location.starts_with(host + "/") ? location : "";
 }
 
 HttpResponse ask_for_head(HubClient& client, const HubPlace& place, std::string url) {

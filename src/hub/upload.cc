@@ -158,6 +158,10 @@ void commit(HubClient& client, const HubPlace& place, const std::vector<FileToSe
 
 void upload(const HubSettings& settings, const UploadTarget& target, const fs::path& saved,
             const UploadProgress& on_progress) {
+  if (settings.offline) {
+    throw Error("the Hub may not be asked (HF_HUB_OFFLINE)", target.place.repo,
+                "upload it by hand, or run without HF_HUB_OFFLINE");
+  }
   const std::atomic<bool> stop = false;
   HubClient client(settings, stop);
   HubPlace place = target.place;

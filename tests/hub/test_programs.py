@@ -93,7 +93,7 @@ def test_what_is_here_goes_before_an_id(hub, run, model, pictures, tmp_path):
     ("here/sub/none.safetensors", False, "no file or folder"),  # its folder is here
     ("org/none", True, "here, and the Hub has no org/none"),
     ("org/small/none.ckpt", True, "no file"),
-    ("org/empty", True, "org/name/sd.safetensors"),
+    ("org/empty", True, "put /sd.safetensors behind"),
 ])
 def test_one_message_for_what_is_nowhere(hub, run, model, pictures, tmp_path, name, asks, message):
     (tmp_path / "here/sub").mkdir(parents=True)

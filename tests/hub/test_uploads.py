@@ -73,6 +73,12 @@ def test_faults_that_stay_commit_nothing(hub, fetch, saved, fault):
     assert hub.repos["me/mine"].files == {}
 
 
+def test_offline_means_that_nothing_is_sent(hub, fetch, saved):
+    result = fetch("upload", str(saved), "me/mine", HF_HUB_OFFLINE="1", **TOKEN)
+    assert result.returncode == 1 and "HF_HUB_OFFLINE" in result.stderr
+    assert hub.requests == []
+
+
 def test_what_was_uploaded_comes_back(hub, fetch, saved):
     assert fetch("upload", str(saved), "me/mine/runs", **TOKEN).returncode == 0
     result = fetch("state", "me/mine/runs/mine-state", **TOKEN)
