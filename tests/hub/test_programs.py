@@ -68,6 +68,20 @@ def test_sample_with_model_and_vae_by_id(hub, run, model, small_models, tmp_path
     assert not [p for p in hub.paths() if "org/other" in p and "/unet/" in p]  # of a VAE's model, the VAE
 
 
+def test_a_hypernetwork_by_id(hub, run, model, pictures, tmp_path):
+    passes(run(*train_args(model, pictures, tmp_path / "out", "--hypernetwork_module=hypernetwork_nai",
+                           "--max_train_steps=1")))
+    (made,) = (tmp_path / "out").glob("mine.*")
+    hub.repos["org/nets"] = Repo({f"nets/{made.name}": made.read_bytes()}, large=[f"nets/{made.name}"])
+    args = ["sample", f"--ckpt={model}", "--prompt=a cat", "--W=64", "--H=64", "--steps=1", "--seed=3", "--device=cpu",
+            "--sequential_file_name"]
+    passes(run(*args, f"--hypernetwork_weights=org/nets/nets/{made.name}", f"--outdir={tmp_path / 'id'}"))
+    passes(run(*args, f"--hypernetwork_weights={made}", f"--outdir={tmp_path / 'path'}"))
+    passes(run(*args, f"--outdir={tmp_path / 'none'}"))
+    id_, path, none = ((tmp_path / d / "im_000001.png").read_bytes() for d in ("id", "path", "none"))
+    assert id_ == path != none
+
+
 def test_latents_need_the_vae_alone(hub, run, model, pictures, tmp_path):
     (tmp_path / "in.json").write_text("{}")
     passes(run("prepare", pictures, tmp_path / "in.json", tmp_path / "out.json", ID, "--max_resolution=64",
