@@ -2,6 +2,7 @@
 
 #include "commands/check.h"
 #include "commands/clean.h"
+#include "commands/convert.h"
 #include "commands/demo.h"
 #include "commands/docs.h"
 #include "commands/merge_captions.h"
@@ -69,6 +70,12 @@ const std::vector<Command>& commands() {
        "Write the latents of a dataset beside its pictures.",
        run_cache_latents,
        describe_defaults<CacheLatentsOptions>,
+       true},
+      {"convert",
+       {"convert_diffusers20_original_sd"},
+       "Write a model in another form or precision.",
+       run_convert,
+       describe_defaults<ConvertOptions>,
        true},
       {"demo",
        {},

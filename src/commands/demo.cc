@@ -1,51 +1,85 @@
 #include "commands/demo.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/system.h"
+#include "commands/clean.h"
+#include "commands/convert.h"
 #include "commands/demo_pictures.h"
+#include "commands/merge_captions.h"
+#include "commands/merge_tags.h"
+#include "commands/prepare.h"
 #include "commands/train.h"
 #include "image/encode.h"
 #include "options/command_line.h"
+#include "train/previews.h"
 #include "train/random_model.h"
 
 namespace sdtune {
 
 namespace {
 
-// Pictures and their words, by file name without extension as the merge tools write metadata.
-class PictureSet {
- public:
-  explicit PictureSet(fs::path folder) : folder_(std::move(folder)) {
-    make_writable_folder(folder_);
-  }
+constexpr const char* kModel = "demo-model.safetensors";  // beside the program
 
-  void add(const std::string& stem, const DemoPicture& picture) {
-    write_png(folder_ / (stem + ".png"), picture.image);
-    nlohmann::ordered_json& entry = metadata_[stem];
-    if (!picture.caption.empty()) entry["caption"] = picture.caption;
-    if (!picture.tags.empty()) entry["tags"] = picture.tags;
-  }
+// Where the demo's files lie.
+struct Places {
+  explicit Places(const fs::path& folder)
+      : pictures(folder / "pictures"),
+        metadata(folder / "metadata.json"),
+        prompts(folder / "prompts.toml"),
+        before_after(folder / "before-after.png"),
+        random_model(folder / "small-model"),
+        output(folder / "output") {}
 
-  void write_metadata(const fs::path& file) const { write_file(file, metadata_.dump(2)); }
-
- private:
-  fs::path folder_;
-  nlohmann::ordered_json metadata_ = nlohmann::ordered_json::object();
+  fs::path pictures, metadata, prompts, before_after, random_model, output;
 };
 
-void draw_pictures(const DemoOptions& demo) {
-  PictureSet set(demo.output_dir / "pictures");
-  for (int64_t i = 0; i < demo.pictures; ++i)
-    set.add(fmt::format("mushroom-{:03}", i), draw_mushroom_picture(i));
-  for (int64_t i = 0; i < demo.shapes; ++i)
-    set.add(fmt::format("shape-{:05}", i), draw_shape_picture(i));
-  set.write_metadata(demo.output_dir / "metadata.json");
+void draw_picture(const fs::path& stem, const DemoPicture& picture) {
+  write_png(stem.string() + ".png", picture.image);
+  if (!picture.caption.empty()) write_file(stem.string() + ".caption", picture.caption + "\n");
+  if (!picture.tags.empty()) write_file(stem.string() + ".txt", picture.tags + "\n");
 }
+
+void draw_pictures(const DemoOptions& demo, const fs::path& folder) {
+  log_info("drawing {} pictures with captions and tags", demo.pictures + demo.shapes);
+  make_writable_folder(folder);
+  for (int64_t i = 0; i < demo.pictures; ++i)
+    draw_picture(folder / fmt::format("mushroom-{:03}", i), draw_mushroom_picture(i));
+  const ShapeWords words = demo.prepare_only ? ShapeWords::kVaried : ShapeWords::kBoth;
+  for (int64_t i = 0; i < demo.shapes; ++i)
+    draw_picture(folder / fmt::format("shape-{:05}", i), draw_shape_picture(i, words));
+}
+
+// What to learn, in some of its sizes, and what to keep.
+constexpr const char* kPrompts = R"([prompt]
+width = 128
+height = 128
+sample_steps = 15
+scale = 4
+seed = 1
+[[prompt.subset]]
+prompt = "a mushroom on the left, white background"
+[[prompt.subset]]
+prompt = "a mushroom in the middle, pink background"
+[[prompt.subset]]
+prompt = "a mushroom on the right, grey background"
+width = 192
+[[prompt.subset]]
+prompt = "a mushroom at the top, black background"
+height = 192
+[[prompt.subset]]
+prompt = "a red circle on the left, white background"
+[[prompt.subset]]
+prompt = "a blue square at the bottom, pink background"
+[[prompt.subset]]
+prompt = "a yellow triangle on the right, black background"
+)";
 
 // Stable Diffusion 1.x in every rule that a single file cannot tell (heads, norm groups, scaling
 // factor), about 11 million parameters in all. assets/recipe trains models of these sizes.
@@ -64,23 +98,82 @@ RandomModel small_model() {
                .num_attention_heads = 1}};
 }
 
-TrainOptions training_options(const DemoOptions& demo) {
-  TrainOptions options;
-  options.model.pretrained_model_name_or_path = demo.output_dir / "small-model";
-  options.dataset.train_data_dir = demo.output_dir / "pictures";
-  options.dataset.in_json = demo.output_dir / "metadata.json";
-  options.dataset.buckets.resolution = Size2{128, 128};
-  options.dataset.buckets.enable_bucket = true;
-  options.dataset.buckets.min_bucket_reso = 64;
-  options.dataset.buckets.max_bucket_reso = 256;
-  options.dataset.train_batch_size = 4;
-  options.run.output_dir = demo.output_dir / "output";
-  options.run.output_name = "demo";
-  options.run.max_train_steps = demo.steps;
-  options.run.seed = 0;
-  options.optimizer.learning_rate = 5e-4;
-  options.save.save_model_as = "safetensors";
-  return options;
+// A command of this program and its words.
+struct Step {
+  const char* name;
+  int (*run)(std::span<const std::string> args);
+  std::vector<std::string> args;
+};
+
+// Each as if it had been typed, until one does not end well. Returns the last one's exit code.
+int run_steps(const std::vector<Step>& steps) {
+  for (const Step& step : steps) {
+    log_info("sdtune {} {}", step.name, fmt::join(step.args, " "));
+    if (const int code = step.run(step.args); code != 0) return code;
+  }
+  return 0;
+}
+
+std::vector<Step> gathering_steps(const Places& places) {
+  const std::string pictures = places.pictures.string(), metadata = places.metadata.string();
+  return {{"merge-captions", run_merge_captions, {pictures, metadata}},
+          {"merge-tags", run_merge_tags, {pictures, metadata}},
+          {"clean", run_clean, {metadata, metadata}}};
+}
+
+std::vector<Step> training_steps(const DemoOptions& demo, const Places& places,
+                                 const std::string& model) {
+  const std::string pictures = places.pictures.string(), metadata = places.metadata.string();
+  const std::string output = places.output.string();
+  return {{"prepare",
+           run_prepare,
+           {pictures, metadata, metadata, model, "--max_resolution=128,128", "--min_bucket_reso=64",
+            "--batch_size=8"}},
+          {"train",
+           run_train,
+           {"--pretrained_model_name_or_path=" + model, "--train_data_dir=" + pictures,
+            "--in_json=" + metadata, "--output_dir=" + output, "--output_name=demo",
+            "--save_model_as=safetensors", "--save_precision=fp16", "--resolution=128",
+            "--enable_bucket", "--min_bucket_reso=64", "--cache_latents_to_disk",
+            "--train_batch_size=8", "--learning_rate=3e-4", "--lr_scheduler=cosine",
+            "--lr_warmup_steps=20", "--caption_dropout_rate=0.1", "--debiased_estimation_loss",
+            fmt::format("--max_train_steps={}", demo.steps),
+            "--sample_prompts=" + places.prompts.string(), "--sample_at_first",
+            fmt::format("--sample_every_n_steps={}", std::max<int64_t>(1, demo.steps / 4)),
+            "--seed=0"}},
+          {"convert", run_convert, {output + "/demo.safetensors", output + "/demo-diffusers"}}};
+}
+
+void tell_where(const Places& places) {
+  const fs::path& output = places.output;
+  fmt::print(
+      "\nThe demo is done.\n"
+      "  before and after  {}\n"
+      "  on the way        {}\n"
+      "  loss curve        {}\n"
+      "  log               {}\n"
+      "  model             {}\n"
+      "  for Diffusers     {}\n",
+      places.before_after.string(), (output / "sample/contact-sheet.png").string(),
+      (output / "demo-run/loss.png").string(), (output / "demo-run/events.jsonl").string(),
+      (output / "demo.safetensors").string(), (output / "demo-diffusers").string());
+  fmt::print(
+      "\nDraw with it:\n"
+      "  sdtune sample --ckpt={} --W=128 --H=128 --scale=4 \\\n"
+      "    --prompt=\"a mushroom at the bottom, white background\"\n"
+      "\nThe same on your own pictures, with a caption beside each (cat.png, cat.caption):\n"
+      "  sdtune train --pretrained_model_name_or_path=MODEL --train_data_dir=FOLDER "
+      "--output_dir=OUT \\\n"
+      "    --output_name=mine --resolution=512 --enable_bucket --cache_latents_to_disk "
+      "--learning_rate=5e-6 --max_train_steps=1000\n",
+      (output / "demo.safetensors").string());
+}
+
+// An earlier demo's words and curve are not this one's.
+void forget_earlier_demo(const Places& places) {
+  std::error_code ignored;
+  fs::remove(places.metadata, ignored);
+  fs::remove_all(places.output / "demo-run", ignored);
 }
 
 }  // namespace
@@ -90,31 +183,23 @@ int run_demo(std::span<const std::string> args) {
   OptionTable table = describe(demo);
   if (!parse_command_line(table, args)) return 0;
 
+  const Places places(demo.output_dir);
   make_writable_folder(demo.output_dir);
-  log_info("drawing {} pictures", demo.pictures + demo.shapes);
-  draw_pictures(demo);
-  log_info("making a small random model");
-  write_random_model(demo.output_dir / "small-model", small_model());
-  if (demo.prepare_only) return 0;
-  TrainOptions options = training_options(demo);
-  std::error_code ignored;
-  fs::remove_all(options.run.output_dir / "demo-run",
-                 ignored);  // an earlier demo's curve is not this one's
-  const int code = train_with(options);
-  if (code != 0) return code;
-
-  const fs::path output = options.run.output_dir;
-  fmt::print(
-      "\nThe demo is done.\n  pictures    {}\n  model       {}\n  loss curve  {}\n  log         "
-      "{}\n",
-      (demo.output_dir / "pictures").string(), (output / "demo.safetensors").string(),
-      (output / "demo-run/loss.png").string(), (output / "demo-run/events.jsonl").string());
-  fmt::print(
-      "\nOn your own pictures:\n"
-      "  sdtune train --pretrained_model_name_or_path=MODEL --train_data_dir=FOLDER "
-      "--output_dir=OUT \\\n"
-      "    --output_name=mine --resolution=512 --enable_bucket --learning_rate=5e-6 "
-      "--max_train_steps=1000\n");
+  forget_earlier_demo(places);
+  draw_pictures(demo, places.pictures);
+  if (const int code = run_steps(gathering_steps(places)); code != 0) return code;
+  if (demo.prepare_only) {
+    log_info("making a small random model");
+    write_random_model(places.random_model, small_model());
+    return 0;
+  }
+  write_file(places.prompts, kPrompts);
+  const fs::path model =
+      demo.pretrained_model_name_or_path.value_or(fs::path(program_folder()) / kModel);
+  if (const int code = run_steps(training_steps(demo, places, model.string())); code != 0)
+    return code;
+  draw_before_and_after(places.output / "demo-run", places.before_after);
+  tell_where(places);
   return 0;
 }
 

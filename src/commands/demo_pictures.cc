@@ -115,7 +115,7 @@ Image draw(const Scene& scene, Size size) {
 
 }  // namespace
 
-DemoPicture draw_shape_picture(uint64_t number) {
+DemoPicture draw_shape_picture(uint64_t number, ShapeWords words) {
   Random random(kShapePicture, Draw::kDemo, number);
   const Colour& colour = pick(random, kShapeColours);
   const Colour& ground = pick(random, kGrounds);
@@ -124,13 +124,13 @@ DemoPicture draw_shape_picture(uint64_t number) {
   const Scene scene = place_thing(random, kShapeSize, {shape, colour.rgb}, ground.rgb, place);
 
   DemoPicture picture{.image = draw(scene, kShapeSize), .caption = {}, .tags = {}};
-  const uint64_t words = random.below(3);  // caption, tags or both
-  if (words != 1) {
+  const uint64_t kind = words == ShapeWords::kBoth ? 2 : random.below(3);
+  if (kind != 1) {
     const char* article = colour.name == std::string_view("orange") ? "an" : "a";
     picture.caption = fmt::format("{} {} {} {}, {} background", article, colour.name, shape,
                                   place.phrase, ground.name);
   }
-  if (words != 0) {
+  if (kind != 0) {
     picture.tags =
         fmt::format("{}, {}, {}, {} background", colour.name, shape, place.tag, ground.name);
   }

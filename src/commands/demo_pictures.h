@@ -15,9 +15,12 @@ struct DemoPicture {
   std::string tags;     // "red, circle, left, white background"
 };
 
+// kVaried: caption, tags or both, so that a model learns to follow either.
+enum class ShapeWords { kBoth, kVaried };
+
 // A shape of one of 6 colours at one of 5 places on one of 4 grounds, 128 x 128 pixels. Size and
-// place vary a little. Caption or tags may be empty, never both. A pure function of its number.
-DemoPicture draw_shape_picture(uint64_t number);
+// place vary a little. A pure function of what it is given.
+DemoPicture draw_shape_picture(uint64_t number, ShapeWords words);
 
 // A mushroom, cyan above and brown below, at one of the 5 places on one of the 4 grounds; sides are
 // 128 or 192 pixels. Caption and tags are both there. A pure function of its number.

@@ -79,6 +79,17 @@ Image cell_of(const std::map<int64_t, fs::path>& paths, int64_t prompt) {
   return sheet_cell(decode_image(found->second));
 }
 
+ContactSheet sheet_of(const Drawn& drawn, const std::vector<int64_t>& steps) {
+  ContactSheet sheet;
+  for (const int64_t step : steps) sheet.columns.push_back(fmt::format("step {}", step));
+  for (const auto& [index, prompt] : drawn.prompts) {
+    SheetRow row{prompt, {}};
+    for (const int64_t step : steps) row.pictures.push_back(cell_of(drawn.paths.at(step), index));
+    sheet.rows.push_back(std::move(row));
+  }
+  return sheet;
+}
+
 }  // namespace
 
 Previews::Previews(const TrainOptions& options, RunFolder& record, const Rank& rank)
@@ -148,17 +159,18 @@ fs::path Previews::path_for(size_t prompt, int64_t step, int64_t epochs_done) co
 void draw_preview_sheet(const fs::path& output_dir, const fs::path& run_folder) {
   const Drawn drawn = read_drawn(run_folder);
   if (drawn.paths.empty()) return;
-  const std::vector<int64_t> steps = steps_to_show(drawn);
-  ContactSheet sheet;
-  for (const int64_t step : steps) sheet.columns.push_back(fmt::format("step {}", step));
-  for (const auto& [index, prompt] : drawn.prompts) {
-    SheetRow row{prompt, {}};
-    for (const int64_t step : steps) row.pictures.push_back(cell_of(drawn.paths.at(step), index));
-    sheet.rows.push_back(std::move(row));
-  }
   const fs::path path = output_dir / "sample" / "contact-sheet.png";
-  write_png(path, draw_contact_sheet(sheet));
+  write_png(path, draw_contact_sheet(sheet_of(drawn, steps_to_show(drawn))));
   log_info("the pictures drawn on the way are in {}", path.string());
+}
+
+void draw_before_and_after(const fs::path& run_folder, const fs::path& path) {
+  const Drawn drawn = read_drawn(run_folder);
+  if (drawn.paths.empty()) return;
+  const int64_t first = drawn.paths.begin()->first, last = drawn.paths.rbegin()->first;
+  ContactSheet sheet = sheet_of(drawn, {first, last});
+  sheet.columns = {"before", fmt::format("after {} steps", last)};
+  write_png(path, draw_contact_sheet(sheet));
 }
 
 }  // namespace sdtune

@@ -44,4 +44,8 @@ class Previews {
 void draw_preview_sheet(const std::filesystem::path& output_dir,
                         const std::filesystem::path& run_folder);
 
+// The first and the last of them alone, side by side, as a PNG file.
+void draw_before_and_after(const std::filesystem::path& run_folder,
+                           const std::filesystem::path& path);
+
 }  // namespace sdtune

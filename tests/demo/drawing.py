@@ -1,9 +1,10 @@
-"""Draws prompts with Diffusers from a Diffusers folder; run by itself, it says how many pictures show their prompts."""
+"""Draws prompts with sdtune or with Diffusers; run by itself, it says how many pictures show their prompts."""
 
 import argparse
 import os
 import pathlib
 import sys
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -14,7 +15,8 @@ from PIL import Image  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from demo.judge import mushroom_prompts, shape_prompts, shows  # noqa: E402
+from demo.judge import mushroom_prompts, shape_prompts, share_shown, shows  # noqa: E402
+from running import run_sdtune  # noqa: E402
 
 BATCH = 16
 SIDE = 128
@@ -32,8 +34,39 @@ def make_scheduler():
     )
 
 
-def draw(folder, captions, steps=15, guidance=4.0):
-    """[N, SIDE, SIDE, 3] bytes; the same for the same folder and captions."""
+def draw(model, captions, work, *options, steps=15, guidance=4.0):
+    """[N, SIDE, SIDE, 3] bytes, drawn by `sdtune sample` from a model of any form; `work` is a folder for its files."""
+    work.mkdir(parents=True)
+    prompts = work / "prompts.txt"
+    prompts.write_text("".join(f"{caption} --d {seed}\n" for seed, caption in enumerate(captions)))
+    done = run_sdtune(
+        "sample",
+        f"--ckpt={model}",
+        f"--from_file={prompts}",
+        f"--outdir={work}",
+        "--sequential_file_name",
+        f"--batch_size={BATCH}",
+        f"--W={SIDE}",
+        f"--H={SIDE}",
+        f"--steps={steps}",
+        f"--scale={guidance}",
+        "--device=cpu",
+        *options,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    pictures = [numpy.asarray(Image.open(file)) for file in sorted(work.glob("*.png"))]
+    assert len(pictures) == len(captions)
+    return numpy.stack(pictures)
+
+
+def share_drawn(model, prompts, work, *options):
+    """Share of the prompts' pictures, drawn by `sdtune sample`, that show them."""
+    return share_shown(draw(model, [prompt.caption for prompt in prompts], work, *options), prompts)
+
+
+def draw_with_diffusers(folder, captions, steps=15, guidance=4.0):
+    """[N, SIDE, SIDE, 3] bytes, drawn by Diffusers from a Diffusers folder."""
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
         folder,
         scheduler=make_scheduler(),
@@ -71,7 +104,8 @@ def write_sheet(pictures, file, columns=8, gap=2):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("model", type=pathlib.Path, help="file or folder; with --diffusers a Diffusers folder")
+    parser.add_argument("--diffusers", action="store_true", help="Diffusers draws instead of sdtune")
     parser.add_argument("--mushrooms", action="store_true", help="what the demo learns, not what it knows")
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--steps", type=int, default=15)
@@ -80,7 +114,13 @@ def main():
     args = parser.parse_args()
 
     prompts = (mushroom_prompts if args.mushrooms else shape_prompts)(args.count)
-    pictures = draw(args.folder, [prompt.caption for prompt in prompts], args.steps, args.guidance)
+    captions = [prompt.caption for prompt in prompts]
+    if args.diffusers:
+        pictures = draw_with_diffusers(args.model, captions, args.steps, args.guidance)
+    else:
+        with tempfile.TemporaryDirectory() as work:
+            work = pathlib.Path(work) / "drawn"
+            pictures = draw(args.model, captions, work, steps=args.steps, guidance=args.guidance)
     shown = [shows(picture, prompt) for picture, prompt in zip(pictures, prompts, strict=True)]
     for prompt, good in zip(prompts, shown, strict=True):
         print("yes" if good else "no ", prompt.caption)

@@ -1,8 +1,10 @@
 """sdtune with ids in the place of paths, and runs that upload: from outside, against the local Hub."""
 
 import pytest
+import torch
 from fake_hub import Repo
 from running import run_sdtune, train_args
+from safetensors.torch import load_file
 
 ID = "org/small"
 
@@ -66,6 +68,18 @@ def test_sample_with_model_and_vae_by_id(hub, run, model, small_models, tmp_path
     name = "im_000001.png"
     assert (tmp_path / "id" / name).read_bytes() == (tmp_path / "path" / name).read_bytes()
     assert not [p for p in hub.paths() if "org/other" in p and "/unet/" in p]  # of a VAE's model, the VAE
+
+
+def test_convert_by_id(hub, run, model, tmp_path):
+    hub.repos["org/file"] = Repo({"sd/small.safetensors": b""}, large=["sd/small.safetensors"])
+    passes(run("convert", ID, tmp_path / "one.safetensors"))
+    hub.repos["org/file"].push({"sd/small.safetensors": (tmp_path / "one.safetensors").read_bytes()})
+    passes(run("convert", "org/file/sd/small.safetensors", tmp_path / "two.safetensors"))
+    passes(run("convert", model, tmp_path / "three.safetensors"))
+    tensors = [load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two", "three")]
+    for other in tensors[1:]:
+        assert other.keys() == tensors[0].keys()
+        assert all(torch.equal(other[name], tensors[0][name]) for name in other)
 
 
 def test_a_hypernetwork_by_id(hub, run, model, pictures, tmp_path):

@@ -1,0 +1,94 @@
+#include "commands/convert.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "commands/model_ids.h"
+#include "generate/prompt_states.h"
+#include "models/modelspec.h"
+#include "models/stable_diffusion.h"
+#include "options/command_line.h"
+#include "text/tokenizer_files.h"
+
+namespace sdtune {
+
+namespace {
+
+// --fp16 and its like are short for --save_precision_as.
+SavePrecision save_precision(const ConvertOptions& options) {
+  const int flags = options.to_fp16 + options.to_bf16 + options.to_float;
+  if (flags + (options.save_precision_as ? 1 : 0) > 1) {
+    throw UsageError("more than one type is asked for", "--fp16, --bf16, --float",
+                     "give one of them, or --save_precision_as");
+  }
+  const std::string name = options.to_fp16    ? "fp16"
+                           : options.to_bf16  ? "bf16"
+                           : options.to_float ? "float"
+                                              : options.save_precision_as.value_or("");
+  if (name == "fp16") return SavePrecision::kFp16;
+  if (name == "bf16") return SavePrecision::kBf16;
+  return name == "float" ? SavePrecision::kFloat : SavePrecision::kAsTrained;
+}
+
+SaveFormat format_of(const fs::path& path) {
+  if (path.extension() == ".safetensors") return SaveFormat::kSafetensors;
+  return path.extension() == ".ckpt" ? SaveFormat::kCkpt : SaveFormat::kDiffusersSafetensors;
+}
+
+void add_given_metadata(std::map<std::string, std::string>& metadata, const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const bool fits = json.is_object() && std::all_of(json.begin(), json.end(),
+                                                    [](const auto& v) { return v.is_string(); });
+  if (!fits) {
+    throw UsageError("this is no JSON object of texts", "--metadata",
+                     "write it as in --metadata='{\"author\": \"me\"}'");
+  }
+  for (const auto& [key, value] : json.items()) metadata[key] = value.get<std::string>();
+}
+
+// The source's own entries win over what is known of the model without them.
+std::map<std::string, std::string> metadata_of(const ModelSource& source,
+                                               const ConvertOptions& options) {
+  ModelspecFields fields;
+  fields.family = source.family;
+  fields.prediction = source.prediction;
+  fields.title = options.model_to_save.stem().string();
+  fields.version = SDTUNE_VERSION;
+  std::map<std::string, std::string> metadata = modelspec_metadata(fields);
+  if (source.single_file && !source.single_file->is_torch_checkpoint()) {
+    for (const auto& [key, value] : source.single_file->metadata()) metadata[key] = value;
+  }
+  if (options.metadata) add_given_metadata(metadata, *options.metadata);
+  return metadata;
+}
+
+}  // namespace
+
+int run_convert(std::span<const std::string> args) {
+  ConvertOptions options;
+  OptionTable table = describe(options);
+  if (!parse_command_line(table, args)) return 0;
+
+  SaveRequest request;
+  request.precision = save_precision(options);
+  const auto source = open_model(
+      {local_model(options.model_to_load, ModelUse::kWhole), options.v2, options.v_parameterization,
+       options.vae ? local_model(*options.vae, ModelUse::kVae) : fs::path()});
+  if (options.v1 && source->family != ModelFamily::kV1) {
+    throw UsageError("the model is a Stable Diffusion 2.x", "--v1", "leave --v1 out");
+  }
+  request.path = options.model_to_save;
+  request.format = format_of(options.model_to_save);
+  request.epoch = options.epoch;
+  request.global_step = options.global_step;
+  request.metadata = metadata_of(*source, options);
+  request.extra_files = tokenizer_files(text_family(source->family));
+  make_writable_folder(fs::absolute(request.path).parent_path());
+  save_stable_diffusion(*source, {}, request);
+  log_info("wrote {}", options.model_to_save.string());
+  return 0;
+}
+
+}  // namespace sdtune

@@ -1,0 +1,69 @@
+"""`sdtune convert`: a model in another form has the same weights, in another precision the rounded ones."""
+
+import json
+
+import pytest
+import torch
+from reading import read_single_file, safetensors_header, same_bits
+
+from running import run_sdtune
+
+
+def convert(source, target, *options):
+    done = run_sdtune("convert", source, target, *options)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.mark.parametrize("family", ["v1", "v2"])
+def test_every_form_keeps_the_weights(family, request, tmp_path):
+    model = request.getfixturevalue(family)
+    checkpoint = convert(model.safetensors, tmp_path / "a.ckpt", *(model.flags or ["--v1"]))
+    folder = convert(checkpoint, tmp_path / "sub" / "folder", *model.flags)
+    back = read_single_file(convert(folder, tmp_path / "b.safetensors", *model.flags))
+    wanted = read_single_file(model.safetensors)
+    assert set(back) <= set(wanted)
+    assert {key.split(".")[0] for key in back} == {"model", "first_stage_model", "cond_stage_model"}
+    # SD 2.x: what a folder does not hold comes back as sd-scripts fills it in
+    filled_in = ("logit_scale", "text_projection", "resblocks.4.")
+    for key in (key for key in back if not any(name in key for name in filled_in)):
+        assert same_bits(back[key], wanted[key]), key
+
+
+def test_precision_epochs_and_metadata(v1, tmp_path):
+    half = read_single_file(convert(v1.safetensors, tmp_path / "half.safetensors", "--fp16", '--metadata={"author": "me"}'))
+    whole = read_single_file(v1.safetensors)
+    key = "model.diffusion_model.input_blocks.0.0.weight"
+    assert torch.equal(half[key], whole[key].half())
+    metadata = safetensors_header(tmp_path / "half.safetensors")["__metadata__"]
+    assert metadata["author"] == "me"
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1"
+
+    convert(v1.ckpt, tmp_path / "more.ckpt", "--epoch=2", "--global_step=30")
+    before, after = (torch.load(file, weights_only=False) for file in (v1.ckpt, tmp_path / "more.ckpt"))
+    assert after["epoch"] == before.get("epoch", 0) + 2
+    assert after["global_step"] == before.get("global_step", 0) + 30
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--fp16", "--bf16"], "more than one type"),
+        (["--fp16", "--save_precision_as=float"], "more than one type"),
+        (["--metadata={'author': 'me'}"], "JSON"),
+        (["--metadata=" + json.dumps({"steps": 3})], "JSON"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(v1, tmp_path, options, said):
+    done = run_sdtune("convert", v1.safetensors, tmp_path / "out.safetensors", *options)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_family_than_said_is_refused(v1, v2, tmp_path):
+    for model, flags in ((v1, ["--v2"]), (v2, [*v2.flags, "--v1"])):
+        done = run_sdtune("convert", model.safetensors, tmp_path / "out.safetensors", *flags)
+        assert done.returncode != 0
+        assert flags[-1] in done.stderr
+        assert not list(tmp_path.iterdir())
