@@ -1,9 +1,11 @@
 """Uploads: what arrives at the Hub is what was written, under the names asked for, whatever happens on the way."""
 
+import random
+
 import pytest
 from fake_hub import Repo
 
-BIG = bytes(range(256)) * 8000
+BIG = random.Random(0).randbytes(2_048_000)
 TOKEN = {"HF_TOKEN": "hf_mine"}
 
 
