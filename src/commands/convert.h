@@ -31,19 +31,20 @@ struct ConvertOptions {
     v("model_to_save", model_to_save,
       "What to write: .safetensors or .ckpt for a single file, anything else for a folder.",
       Positional{}, Required{});
-    v("v1", v1, "The model is a Stable Diffusion 1.x. It tells by itself; a wrong flag is an error.");
+    v("v1", v1,
+      "The model is a Stable Diffusion 1.x. It tells by itself; a wrong flag is an error.");
     v("v2", v2, "The model is a Stable Diffusion 2.x, likewise.");
     v("v_parameterization", v_parameterization,
       "The model predicts v, where its files do not say it.");
     v("fp16", to_fp16, "Write fp16.");
     v("bf16", to_bf16, "Write bf16.");
     v("float", to_float, "Write fp32.");
-    v("save_precision_as", save_precision_as,
-      "Type to write; as the model has it when not given.", Choices{"float", "fp16", "bf16"});
+    v("save_precision_as", save_precision_as, "Type to write; as the model has it when not given.",
+      Choices{"float", "fp16", "bf16"});
     v("epoch", epoch, "For a .ckpt: added to the epoch of its source.", Range{0, 1e12});
-    v("global_step", global_step, "For a .ckpt: added to the steps of its source.",
-      Range{0, 1e15});
-    v("metadata", metadata, "For .safetensors: more entries of text, as JSON {\"name\": \"text\"}.");
+    v("global_step", global_step, "For a .ckpt: added to the steps of its source.", Range{0, 1e15});
+    v("metadata", metadata,
+      "For .safetensors: more entries of text, as JSON {\"name\": \"text\"}.");
     v("vae", vae, "Another VAE to put in: a file or a folder.");
     v("use_safetensors", use_safetensors, "A folder's weights are safetensors in any case.");
     v("unet_use_linear_projection", unet_use_linear_projection,

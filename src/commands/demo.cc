@@ -64,14 +64,14 @@ sample_steps = 15
 scale = 4
 seed = 1
 [[prompt.subset]]
-prompt = "a mushroom on the left, white background"
+prompt = "a cyan mushroom on the left, white background"
 [[prompt.subset]]
-prompt = "a mushroom in the middle, pink background"
+prompt = "a cyan mushroom in the middle, pink background"
 [[prompt.subset]]
-prompt = "a mushroom on the right, grey background"
+prompt = "a cyan mushroom on the right, grey background"
 width = 192
 [[prompt.subset]]
-prompt = "a mushroom at the top, black background"
+prompt = "a cyan mushroom at the top, black background"
 height = 192
 [[prompt.subset]]
 prompt = "a red circle on the left, white background"
@@ -127,18 +127,30 @@ std::vector<Step> training_steps(const DemoOptions& demo, const Places& places,
   const std::string output = places.output.string();
   return {{"prepare",
            run_prepare,
-           {pictures, metadata, metadata, model, "--max_resolution=128,128", "--min_bucket_reso=64",
-            "--batch_size=8"}},
+           {pictures, metadata, metadata, model, "--max_resolution=192,128",
+            "--min_bucket_reso=128", "--batch_size=8"}},
           {"train",
            run_train,
-           {"--pretrained_model_name_or_path=" + model, "--train_data_dir=" + pictures,
-            "--in_json=" + metadata, "--output_dir=" + output, "--output_name=demo",
-            "--save_model_as=safetensors", "--save_precision=fp16", "--resolution=128",
-            "--enable_bucket", "--min_bucket_reso=64", "--cache_latents_to_disk",
-            "--train_batch_size=8", "--learning_rate=3e-4", "--lr_scheduler=cosine",
-            "--lr_warmup_steps=20", "--caption_dropout_rate=0.1", "--debiased_estimation_loss",
+           {"--pretrained_model_name_or_path=" + model,
+            "--train_data_dir=" + pictures,
+            "--in_json=" + metadata,
+            "--output_dir=" + output,
+            "--output_name=demo",
+            "--save_model_as=safetensors",
+            "--save_precision=fp16",
+            "--resolution=192,128",
+            "--enable_bucket",
+            "--min_bucket_reso=128",
+            "--cache_latents_to_disk",
+            "--train_batch_size=8",
+            "--learning_rate=6e-4",
+            "--lr_scheduler=cosine",
+            "--lr_warmup_steps=20",
+            "--caption_dropout_rate=0.1",
+            "--debiased_estimation_loss",
             fmt::format("--max_train_steps={}", demo.steps),
-            "--sample_prompts=" + places.prompts.string(), "--sample_at_first",
+            "--sample_prompts=" + places.prompts.string(),
+            "--sample_at_first",
             fmt::format("--sample_every_n_steps={}", std::max<int64_t>(1, demo.steps / 4)),
             "--seed=0"}},
           {"convert", run_convert, {output + "/demo.safetensors", output + "/demo-diffusers"}}};
@@ -160,7 +172,7 @@ void tell_where(const Places& places) {
   fmt::print(
       "\nDraw with it:\n"
       "  sdtune sample --ckpt={} --W=128 --H=128 --scale=4 \\\n"
-      "    --prompt=\"a mushroom at the bottom, white background\"\n"
+      "    --prompt=\"a cyan mushroom at the bottom, white background\"\n"
       "\nThe same on your own pictures, with a caption beside each (cat.png, cat.caption):\n"
       "  sdtune train --pretrained_model_name_or_path=MODEL --train_data_dir=FOLDER "
       "--output_dir=OUT \\\n"

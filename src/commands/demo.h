@@ -15,9 +15,9 @@ namespace sdtune {
 struct DemoOptions {
   std::optional<std::filesystem::path> pretrained_model_name_or_path;
   std::filesystem::path output_dir = "demo";
-  int64_t steps = 200;
-  int64_t pictures = 48;
-  int64_t shapes = 48;
+  int64_t steps = 400;
+  int64_t pictures = 96;
+  int64_t shapes = 144;
   bool prepare_only = false;
 
   template <class V>

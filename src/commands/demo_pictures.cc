@@ -144,8 +144,8 @@ DemoPicture draw_mushroom_picture(uint64_t number) {
   const Place& place = pick(random, kPlaces);
   const Scene scene = place_thing(random, size, {"mushroom", {}}, ground.rgb, place);
   return {.image = draw(scene, size),
-          .caption = fmt::format("a mushroom {}, {} background", place.phrase, ground.name),
-          .tags = fmt::format("mushroom, {}, {} background", place.tag, ground.name)};
+          .caption = fmt::format("a cyan mushroom {}, {} background", place.phrase, ground.name),
+          .tags = fmt::format("cyan, mushroom, {}, {} background", place.tag, ground.name)};
 }
 
 }  // namespace sdtune

@@ -52,10 +52,10 @@ void make_paths_absolute(TrainOptions& options) {
   }
 }
 
-}  // namespace
-
 int train_with(TrainOptions& options) {
   validate(options);
+  // What is wrong with a prompt is said before anything is made.
+  std::vector<PromptLine> prompts = read_preview_prompts(options.preview);
   make_paths_absolute(options);
   make_writable_folder(options.run.output_dir);
   remove_stale_temporaries(options.run.output_dir);
@@ -66,10 +66,12 @@ int train_with(TrainOptions& options) {
   }
   std::optional<Uploads> uploads;
   if (options.hub.repo_id) uploads.emplace(options.hub);
-  Trainer trainer(options, choose_device(options.run.device));
+  Trainer trainer(options, choose_device(options.run.device), std::move(prompts));
   if (uploads) trainer.on_saved([&](const SavedPlace& saved) { uploads->take(saved); });
   return trainer.run();
 }
+
+}  // namespace
 
 int run_train(std::span<const std::string> args) {
   TrainOptions options;

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "base/progress.h"
-#include "data/latent_cache.h"
 #include "data/loader.h"
+#include "train/batch_source.h"
 #include "train/checkpoints.h"
 #include "train/dataset_setup.h"
 #include "train/loss_bands.h"
@@ -33,8 +33,8 @@ class Trainer {
  public:
   // Reads the pictures' headers and the model, and the state when the run resumes. `options` must
   // be validated and outlive the trainer; a seed that was not given is drawn (or the state's) and
-  // stored in them.
-  Trainer(TrainOptions& options, at::Device device);
+  // stored in them. `prompts` are the previews', as read_preview_prompts() gives them.
+  Trainer(TrainOptions& options, at::Device device, std::vector<PromptLine> prompts = {});
 
   // Called on the run's thread, which it holds up; what it throws ends the run.
   void on_saved(SaveListener listener) { checkpoints_->on_saved(std::move(listener)); }
@@ -49,7 +49,6 @@ class Trainer {
   // Weights, optimizer and loss scale of a state that was read.
   void take_weights(const std::filesystem::path& folder, const RunState& state);
   void announce() const;
-  int prepare_latents();
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
@@ -82,8 +81,7 @@ class Trainer {
   std::unique_ptr<RunFolder> run_folder_;
   std::unique_ptr<Previews> previews_;
   Trace trace_;
-  std::unique_ptr<LatentCache> latents_;
-  ItemSource source_;
+  BatchSource source_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;

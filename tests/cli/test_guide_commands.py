@@ -85,6 +85,10 @@ def test_tools(small_models, pictures, tmp_path):
                                f"--train_data_dir={own}", "--resolution=64"), tmp_path)
     assert cached.returncode == 0, cached.stderr
     assert len(list(own.glob("*.npz"))) == 2
+    converted = run_script(python("tools/convert_diffusers20_original_sd.py", small_models(), "one.safetensors", "--fp16"),
+                           tmp_path)
+    assert converted.returncode == 0, converted.stderr
+    assert (tmp_path / "one.safetensors").is_file()
 
 
 def fine_tune(model, pictures, *more):

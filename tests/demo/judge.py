@@ -1,8 +1,10 @@
 """Looks at pictures as the demo's prompts name them, and says whether the right colour is in the right place.
 
-Colours and places are those of src/commands/demo_pictures.cc. A picture passes when most of a disc at the named place
-has the named colour and most of what lies farther away has the named ground. Each pixel counts as the colour of the
-palette that it is nearest to, so what passes looks right to a person too.
+Colours and places are those of src/commands/demo_pictures.cc. A picture of a shape passes when most of a disc at the
+named place has the named colour and most of what lies farther away has the named ground. One of a mushroom passes when
+most of what is not ground is cap and stem, the cap above the stem, both together at the named place, and the rest
+again ground. Each pixel counts as the colour of the palette that it is nearest to, so what passes looks right to a
+person too.
 """
 
 import dataclasses
@@ -31,16 +33,21 @@ PLACES = {  # phrase and centre, in shares of the sides
     "middle": ("in the middle", 0.5, 0.5),
 }
 
-# In shares of the shorter side. Things have radii of 0.17 to 0.22 and stray by 0.03.
+# In shares of the shorter side, areas of its square. Things have radii of 0.17 to 0.22 and stray by 0.03.
 INNER = 0.08
 OUTER = 0.34
 MOST = 0.7  # share of the disc
 NEARLY_ALL = 0.85  # share of the rest
+# Edges between two colours look like a third one.
+MOST_WITHOUT_EDGES = 0.6
+SMALLEST_CAP, SMALLEST_STEM = 0.02, 0.01  # drawn ones have 0.045 and 0.026 at least
+LEAST_ABOVE = 0.08  # from the stem's middle up to the cap's; 0.158 at least in drawn ones
+FARTHEST = 0.1  # from the place's centre to that of cap and stem
 
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What a picture shows. `shape` "mushroom" has colours of its own."""
+    """What a picture shows."""
 
     colour: str
     shape: str
@@ -49,9 +56,8 @@ class Prompt:
 
     @property
     def caption(self):
-        thing = self.shape if self.shape == "mushroom" else f"{self.colour} {self.shape}"
-        article = "an" if thing.startswith("orange") else "a"
-        return f"{article} {thing} {PLACES[self.place][0]}, {self.ground} background"
+        article = "an" if self.colour == "orange" else "a"
+        return f"{article} {self.colour} {self.shape} {PLACES[self.place][0]}, {self.ground} background"
 
 
 def shape_prompts(count=64, seed=0):
@@ -62,7 +68,7 @@ def shape_prompts(count=64, seed=0):
 
 def mushroom_prompts(count=64):
     """Each of the 20 in turn."""
-    every = [Prompt("", "mushroom", *words) for words in itertools.product(PLACES, GROUNDS)]
+    every = [Prompt("cyan", "mushroom", *words) for words in itertools.product(PLACES, GROUNDS)]
     return [every[i % len(every)] for i in range(count)]
 
 
@@ -87,9 +93,21 @@ def shows(picture, prompt):
         return False
     if prompt.shape != "mushroom":
         return (names[numpy.hypot(x, y) < INNER] == prompt.colour).mean() >= MOST
-    cap = numpy.hypot(x, y + 0.1) < 0.06
-    stem = (abs(x) < 0.04) & (abs(y - 0.1) < 0.04)
-    return (names[cap] == "cap").mean() >= MOST and (names[stem] == "stem").mean() >= MOST
+    return shows_mushroom(names, ~far & (names != prompt.ground), x, y)
+
+
+def shows_mushroom(names, thing, x, y):
+    """Whether what is not ground is a mushroom at x, y = 0."""
+    cap, stem = thing & (names == "cap"), thing & (names == "stem")
+    both = cap | stem
+    pixel = 1 / min(names.shape) ** 2
+    if cap.sum() * pixel < SMALLEST_CAP or stem.sum() * pixel < SMALLEST_STEM:
+        return False
+    return bool(
+        both.sum() / thing.sum() >= MOST_WITHOUT_EDGES
+        and y[stem].mean() - y[cap].mean() >= LEAST_ABOVE
+        and numpy.hypot(x[both].mean(), y[both].mean()) <= FARTHEST
+    )
 
 
 def share_shown(pictures, prompts):

@@ -31,7 +31,7 @@ def read_words(entry):
         return name
 
     shape = one_of((*SHAPES, "mushroom"))
-    return Prompt("" if shape == "mushroom" else one_of(COLOURS), shape, one_of(PLACES), one_of(GROUNDS))
+    return Prompt(one_of((*COLOURS, "cyan")), shape, one_of(PLACES), one_of(GROUNDS))
 
 
 def test_every_drawn_picture_shows_its_words_and_prompts_are_worded_as_captions(drawn):
