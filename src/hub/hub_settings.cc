@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <initializer_list>
 #include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/numbers.h"
 #include "base/system.h"
 
 namespace sdtune {
@@ -88,8 +88,8 @@ HubSettings hub_settings_from_environment() {
   settings.certificates = first_of({"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}).value_or("");
   settings.offline = is_true({"HF_HUB_OFFLINE"}) || is_true({"TRANSFORMERS_OFFLINE"});
   if (const auto patience = environment_variable("HF_HUB_DOWNLOAD_TIMEOUT")) {
-    settings.patience_s = std::atof(patience->c_str());
-    if (!(settings.patience_s >= 1 && settings.patience_s < 1e6)) {
+    settings.patience_s = number_in<double>(*patience).value_or(0);
+    if (settings.patience_s < 1 || settings.patience_s > 1e6) {
       throw Error(fmt::format("\"{}\" is no number of seconds", *patience),
                   "HF_HUB_DOWNLOAD_TIMEOUT", "give seconds, 1 or more");
     }

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include "base/numbers.h"
 
 namespace sdtune {
 namespace {
@@ -40,11 +41,7 @@ std::string batch_url(const HubClient& client, const HubPlace& place) {
 std::optional<uint64_t> number(const json& value) {
   if (value.is_number_unsigned()) return value.get<uint64_t>();
   if (!value.is_string()) return std::nullopt;
-  const std::string text = value.get<std::string>();
-  uint64_t result = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
-  const bool is_whole = error == std::errc() && end == text.data() + text.size();
-  return is_whole ? std::optional(result) : std::nullopt;
+  return number_in<uint64_t>(value.get<std::string>());
 }
 
 class Sender {

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include "base/numbers.h"
 
 namespace sdtune {
 namespace {
@@ -16,13 +17,6 @@ constexpr int kMaxMoves = 5;
 Error not_a_hub(const std::string& what, const HubSettings& settings) {
   return Error(fmt::format("the answer is none of a Hugging Face Hub: {}", what), settings.endpoint,
                "check HF_ENDPOINT, and whether a proxy or a login page stands in between");
-}
-
-std::optional<uint64_t> parse_size(const std::string& text) {
-  uint64_t size = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return size;
 }
 
 // A renamed repository answers with its new address on the same host; large files with one on
@@ -121,7 +115,8 @@ RemoteFile look_up(HubClient& client, const HubPlace& place, const std::string& 
   RemoteFile remote;
   remote.name = name;
   remote.etag = plain_etag(either("x-linked-etag", "etag"));
-  const std::optional<uint64_t> size = parse_size(either("x-linked-size", "content-length"));
+  const std::optional<uint64_t> size =
+      number_in<uint64_t>(either("x-linked-size", "content-length"));
   if (remote.etag.empty() || !size) {
     throw not_a_hub(fmt::format("no checksum or size of {}", name), client.settings());
   }
