@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "commands/model_ids.h"
 #include "generate/prompt_states.h"
 #include "models/modelspec.h"
 #include "models/stable_diffusion.h"
@@ -72,8 +73,9 @@ int run_convert(std::span<const std::string> args) {
 
   SaveRequest request;
   request.precision = save_precision(options);
-  const auto source = open_model({options.model_to_load, options.v2, options.v_parameterization,
-                                  options.vae.value_or(fs::path())});
+  const auto source = open_model(
+      {local_model(options.model_to_load, ModelUse::kWhole), options.v2, options.v_parameterization,
+       options.vae ? local_model(*options.vae, ModelUse::kVae) : fs::path()});
   if (options.v1 && source->family != ModelFamily::kV1) {
     throw UsageError("the model is a Stable Diffusion 2.x", "--v1", "leave --v1 out");
   }

@@ -9,6 +9,7 @@
 #include "base/rank.h"
 #include "base/system.h"
 #include "commands/device.h"
+#include "commands/model_ids.h"
 #include "data/merge_metadata.h"
 #include "data/picture_tree.h"
 #include "options/command_line.h"
@@ -111,10 +112,11 @@ int run_prepare(std::span<const std::string> args) {
   PrepareOptions options;
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
-  install_stop_signals();
   MetadataFile::read(options.in_json);  // what is wrong with it is said before hours of work
   const DataOptions data = data_options(options);
   validate(data);
+  const fs::path model = local_model(options.model_name_or_path, ModelUse::kVae);
+  install_stop_signals();
   ImageIndex index(default_index_file(options.train_data_dir));
   index.load("/");
   const Dataset dataset = make_dataset(pictures_of(options), dataset_options(data)[0],
@@ -123,7 +125,7 @@ int run_prepare(std::span<const std::string> args) {
 
   LatentCacheOptions cache = latent_cache_options(data, &index);
   cache.rank = rank_from_environment();
-  const Vae vae = load_vae_for(options.model_name_or_path, options.mixed_precision, options.device);
+  const Vae vae = load_vae_for(model, options.mixed_precision, options.device);
   const int exit_code = fill(dataset, cache, vae);
   if (exit_code == 0 && cache.rank.rank == 0) write_metadata(options, dataset);
   return exit_code;
@@ -133,14 +135,14 @@ int run_cache_latents(std::span<const std::string> args) {
   CacheLatentsOptions options;
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
-  install_stop_signals();
   validate(options.dataset);
+  const fs::path vae_path = local_model(
+      options.model.vae.value_or(options.model.pretrained_model_name_or_path), ModelUse::kVae);
+  install_stop_signals();
   const DatasetSetup data = read_dataset(options.dataset);
   LatentCacheOptions cache = latent_cache_options(options.dataset, data.index.get());
   cache.to_disk = true;
   cache.rank = rank_from_environment();
-  const std::filesystem::path vae_path =
-      options.model.vae.value_or(options.model.pretrained_model_name_or_path);
   const MixedPrecision precision =
       options.no_half_vae ? MixedPrecision::kNo : options.mixed_precision;
   return fill(data.dataset, cache, load_vae_for(vae_path, precision, options.device));

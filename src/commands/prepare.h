@@ -44,8 +44,9 @@ struct PrepareOptions {
       Positional{});
     v("out_json", out_json, "Metadata to write, with train_resolution for each picture.",
       Required{}, Positional{});
-    v("model_name_or_path", model_name_or_path, "The model whose VAE encodes: a file or a folder.",
-      Required{}, Positional{});
+    v("model_name_or_path", model_name_or_path,
+      "The model whose VAE encodes: a file, a folder or an id on the Hub.", Required{},
+      Positional{});
     v("v2", v2, "Accepted: the VAE tells by itself.");
     v("batch_size", batch_size, "Pictures encoded at once.", Range{1, 4096});
     v("max_data_loader_n_workers", max_data_loader_n_workers,

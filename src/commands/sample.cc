@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "commands/device.h"
+#include "commands/model_ids.h"
 #include "commands/sample_plan.h"
 #include "generate/draw_pictures.h"
 #include "generate/highres.h"
@@ -70,6 +71,15 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
     attach(models.unet, *models.hypernetwork);
   }
   return models;
+}
+
+// Ids become paths.
+void find_models(SampleModelOptions& options) {
+  options.ckpt = local_model(options.ckpt, ModelUse::kWhole);
+  if (options.vae) options.vae = local_model(*options.vae, ModelUse::kVae);
+  if (auto& weights = options.hypernetwork_weights) {
+    weights = local_model(*weights, ModelUse::kFile);
+  }
 }
 
 PictureModels picture_models(const LoadedModels& models, const SampleOptions& options) {
@@ -213,13 +223,14 @@ int run_sample(std::span<const std::string> args) {
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
   validate(options);
-  install_stop_signals();
   const uint64_t seed =
       options.input.seed ? static_cast<uint64_t>(*options.input.seed) : random_seed() >> 1;
   SamplePlan plan(options, seed);
   // What is wrong with a prompt is said before the model is read.
   const std::vector<PlannedPicture> first_round = plan.round(0);
   make_writable_folder(options.outdir);
+  find_models(options.model);
+  install_stop_signals();
   const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));
   const PictureModels models = picture_models(loaded, options);
   PictureWriter writer(options, models, plan);

@@ -33,7 +33,11 @@ struct SampleModelOptions {
   template <class V>
   void visit(V& v) {
     v.group("Model");
-    v("ckpt", ckpt, "The model: a .safetensors or .ckpt file, or a Diffusers folder.", Required{});
+    v("ckpt", ckpt,
+      "The model: a .safetensors or .ckpt file, a Diffusers folder, or the id of one on the "
+      "Hugging "
+      "Face Hub (org/name, org/name/file.safetensors, org/name@revision).",
+      Required{});
     v("v1", v1, "Accepted: the model tells by itself.");
     v("v2", v2, "The model is a Stable Diffusion 2.x one.");
     v("v_parameterization", v_parameterization,
@@ -41,7 +45,7 @@ struct SampleModelOptions {
     v("zero_terminal_snr", zero_terminal_snr,
       "Use the noise schedule that ends without a trace of the picture, for models trained with "
       "it.");
-    v("vae", vae, "Another VAE than the model's: a file or a folder.");
+    v("vae", vae, "Another VAE than the model's: a file, a folder or an id.");
     v("fp16", fp16, "Weights and arithmetic in fp16; on a CPU the arithmetic is fp32.");
     v("bf16", bf16, "Weights and arithmetic in bf16, where the processor has it.");
     v("no_half_vae", no_half_vae, "The VAE computes in fp32 in any case.");

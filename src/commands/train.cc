@@ -2,11 +2,15 @@
 
 #include <ATen/Parallel.h>
 
+#include <optional>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/system.h"
 #include "commands/device.h"
+#include "commands/model_ids.h"
+#include "commands/uploads.h"
 #include "options/command_line.h"
 #include "train/accelerate_environment.h"
 #include "train/debug_dataset.h"
@@ -26,14 +30,19 @@ LogLevel log_level(const std::string& name) {
 // So that run.toml repeats the run from any folder.
 void make_paths_absolute(TrainOptions& options) {
   const auto make_absolute = [](fs::path& path) { path = fs::absolute(path).lexically_normal(); };
-  fs::path& model = options.model.pretrained_model_name_or_path;
-  if (fs::exists(model)) make_absolute(model);  // else the user reads the name as it was given
+  // What is not there may be an id, and else the user reads the name as it was given.
+  const auto make_found_absolute = [&](fs::path& path) {
+    if (fs::exists(path)) make_absolute(path);
+  };
+  make_found_absolute(options.model.pretrained_model_name_or_path);
+  for (auto* path : {&options.model.vae, &options.hypernetwork.weights}) {
+    if (*path) make_found_absolute(**path);
+  }
   make_absolute(options.run.output_dir);
   for (auto* path :
-       {&options.model.vae, &options.dataset.train_data_dir, &options.dataset.in_json,
-        &options.dataset.dataset_config, &options.dataset.conditioning_data_dir,
-        &options.preview.sample_prompts, &options.hypernetwork.weights, &options.log.trace_dir,
-        &options.log.logging_dir, &options.log.log_tracker_config}) {
+       {&options.dataset.train_data_dir, &options.dataset.in_json, &options.dataset.dataset_config,
+        &options.dataset.conditioning_data_dir, &options.preview.sample_prompts,
+        &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
     if (*path) make_absolute(**path);
   }
   std::error_code too_long;  // as a list of numbers may be
@@ -50,11 +59,16 @@ int train_with(TrainOptions& options) {
   make_paths_absolute(options);
   make_writable_folder(options.run.output_dir);
   remove_stale_temporaries(options.run.output_dir);
+  find_on_hub(options);
   install_stop_signals();
   if (options.run.num_cpu_threads_per_process) {
     at::set_num_threads(static_cast<int>(*options.run.num_cpu_threads_per_process));
   }
-  return Trainer(options, choose_device(options.run.device), std::move(prompts)).run();
+  std::optional<Uploads> uploads;
+  if (options.hub.repo_id) uploads.emplace(options.hub);
+  Trainer trainer(options, choose_device(options.run.device), std::move(prompts));
+  if (uploads) trainer.on_saved([&](const SavedPlace& saved) { uploads->take(saved); });
+  return trainer.run();
 }
 
 }  // namespace

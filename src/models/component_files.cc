@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -17,26 +15,6 @@ namespace sdtune {
 namespace {
 
 constexpr uint64_t kMaxSmallFile = 16 << 20;
-constexpr std::array kVariants = {"", "fp32", "bf16", "fp16", "non_ema"};
-
-// "model.safetensors" and "fp16" -> "model.fp16.safetensors", as Diffusers names variants.
-std::string with_variant(const std::string& name, const std::string& variant) {
-  if (variant.empty()) return name;
-  const size_t dot = name.rfind('.');
-  return name.substr(0, dot) + "." + variant + name.substr(dot);
-}
-
-std::vector<std::string> weight_names(const WeightStems& stems) {
-  std::vector<std::string> names;
-  for (const std::string& file :
-       {std::string(stems.safetensors) + ".safetensors", std::string(stems.bin) + ".bin"}) {
-    for (const char* variant : kVariants) {
-      names.push_back(with_variant(file, variant));
-      names.push_back(with_variant(file + ".index.json", variant));
-    }
-  }
-  return names;
-}
 
 // The files of one component; nothing when one of them is large.
 std::map<std::string, std::string> read_component(const fs::path& folder,
@@ -64,7 +42,7 @@ bool is_plain_name(const std::string& name) {
 
 std::shared_ptr<const WeightFile> open_component_weights(const fs::path& folder,
                                                          const WeightStems& stems) {
-  for (const auto& name : weight_names(stems)) {
+  for (const auto& name : weight_file_names(stems)) {
     const fs::path path = folder / name;
     if (!fs::is_regular_file(path)) continue;
     if (name.ends_with(".json")) return open_sharded_weights(path);

@@ -7,18 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "formats/component_names.h"
 #include "formats/weights.h"
 
 namespace sdtune {
-
-// The names that a component's weights begin with: "diffusion_pytorch_model" for Diffusers'
-// classes; Transformers call theirs "model.safetensors" and "pytorch_model.bin".
-struct WeightStems {
-  const char* safetensors;
-  const char* bin;
-};
-inline constexpr WeightStems kDiffusersStems{"diffusion_pytorch_model", "diffusion_pytorch_model"};
-inline constexpr WeightStems kTransformersStems{"model", "pytorch_model"};
 
 // Opens the weights in `folder`: safetensors before .bin, whole files before sharded ones, full
 // precision before variants (".fp16." and so on). Error lists what was looked for.

@@ -22,8 +22,10 @@ fs::path without_trailing_slash(const fs::path& path) {
 bool is_folder(const fs::path& path) {
   if (fs::is_directory(path)) return true;
   if (fs::is_regular_file(path)) return false;
-  throw Error("there is no file or folder of this name", path.string(),
-              "Give a model file (.safetensors, .ckpt) or a Diffusers folder on this machine.");
+  throw Error(
+      "there is no file or folder of this name", path.string(),
+      "Give a model file (.safetensors, .ckpt), a Diffusers folder, or the id of a model on the "
+      "Hugging Face Hub (org/name).");
 }
 
 // --- Single files

@@ -52,6 +52,7 @@ bool Checkpoints::save_one_model(SaveMoment moment, const Position& position, bo
                [&] { save_trained_model(trainee_, options_, form_of(moment), position); })) {
     return false;
   }
+  on_saved_({path_of(moment), /*is_state=*/false, moment.kind == SaveMoment::Kind::kEnd});
   remove_outdated(model_retention(options_.save, every_epochs_), moment, path_of);
   return true;
 }
@@ -66,6 +67,7 @@ bool Checkpoints::save_state(SaveMoment moment, const RunState& state,
     return false;
   }
   last_state_ = folder;
+  on_saved_({folder, /*is_state=*/true, moment.kind == SaveMoment::Kind::kEnd});
   remove_outdated(state_retention(options_.save, every_epochs_), moment, path_of);
   return true;
 }

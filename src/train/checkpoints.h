@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "train/output_names.h"
 #include "train/run_folder.h"
@@ -15,11 +16,22 @@
 
 namespace sdtune {
 
+// Told of each model and state that is on disk, before others are removed for it. The last of a run
+// are its end's.
+struct SavedPlace {
+  std::filesystem::path path;
+  bool is_state = false;
+  bool is_last = false;
+};
+using SaveListener = std::function<void(const SavedPlace&)>;
+
 class Checkpoints {
  public:
   // All must outlive it. `every_epochs` from epochs_between_saves().
   Checkpoints(const TrainOptions& options, Trainee& trainee, RunFolder& record,
               int64_t every_epochs, int64_t steps_per_epoch);
+
+  void on_saved(SaveListener listener) { on_saved_ = std::move(listener); }
 
   // True when it is on disk, from now or because this run has written it for this moment already.
   // With an average of the weights the model of that is written too, and counts as much.
@@ -43,6 +55,7 @@ class Checkpoints {
   RunFolder& record_;
   int64_t every_epochs_;
   int64_t steps_per_epoch_;
+  SaveListener on_saved_ = [](const SavedPlace&) {};
   std::optional<SaveMoment> last_model_;
   std::optional<std::filesystem::path> last_state_;
 };

@@ -13,7 +13,6 @@ namespace sdtune {
 
 struct CompatibilityOptions {
   static constexpr const char* kAccepted = "Accepted for sd-scripts' command lines";
-  static constexpr const char* kLater = "Accepted for sd-scripts' command lines; not there yet";
 
   bool xformers = false, sdpa = false, mem_eff_attn = false, diffusers_xformers = false;
   bool lowram = false, highvram = false, persistent_data_loader_workers = false;
@@ -31,18 +30,12 @@ struct CompatibilityOptions {
   std::optional<std::string> offload_optimizer_device, offload_param_device;
   std::optional<std::filesystem::path> offload_optimizer_nvme_path, offload_param_nvme_path;
 
-  std::optional<std::string> huggingface_repo_id, huggingface_repo_type, huggingface_path_in_repo,
-      huggingface_token, huggingface_repo_visibility;
-  bool save_state_to_huggingface = false, resume_from_huggingface = false, async_upload = false;
-
   template <class V>
   void visit(V& v) {
     v.group(kAccepted);
     visit_attention_and_memory(v);
     visit_machines(v);
     visit_deepspeed(v);
-    v.group(kLater);
-    visit_later(v);
   }
 
  private:
@@ -93,27 +86,12 @@ struct CompatibilityOptions {
     v("zero3_save_16bit_model", zero3_save_16bit_model, setting);
     v("fp16_master_weights_and_gradients", fp16_master_weights_and_gradients, setting);
   }
-
-  template <class V>
-  void visit_later(V& v) {
-    const char* upload = "Nothing is uploaded to the Hugging Face Hub.";
-    v("huggingface_repo_id", huggingface_repo_id, upload);
-    v("huggingface_repo_type", huggingface_repo_type, upload);
-    v("huggingface_path_in_repo", huggingface_path_in_repo, upload);
-    v("huggingface_token", huggingface_token, upload, Unrecorded{});
-    v("huggingface_repo_visibility", huggingface_repo_visibility, upload);
-    v("save_state_to_huggingface", save_state_to_huggingface, upload);
-    v("async_upload", async_upload, upload);
-    v("resume_from_huggingface", resume_from_huggingface,
-      "Refused: --resume takes a folder of this machine.");
-  }
 };
 
 // UsageError for those that cannot be passed over.
 void validate(const CompatibilityOptions& options);
 
-// One line for each option given that changes nothing: its help, as information or, where it asks
-// for something that is missing, as a warning.
+// One line for each option given that changes nothing: its help.
 void explain_accepted(const OptionTable& table);
 
 }  // namespace sdtune

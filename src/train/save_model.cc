@@ -61,7 +61,9 @@ void save_trained_hypernetwork(const Trainee& trainee, const TrainOptions& optio
   request.precision = save_precision(options.save.save_precision);
   request.step = position.step;
   request.name = base_name(options);
-  request.model_name = trainee.source->path.stem().string();
+  request.model_name = options.model.found_model.empty()
+                           ? trainee.source->path.stem().string()
+                           : options.model.pretrained_model_name_or_path.string();
   request.metadata = metadata(trainee, options);
   request.metadata["modelspec.architecture"] += "/hypernetwork";
   const AveragedWeights averaged(*trainee.optimizer);

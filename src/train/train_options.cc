@@ -127,6 +127,15 @@ void warn_without(bool has, const char* option, bool has_base, const char* base)
   if (has && !has_base) log_warning("--{} has no effect without --{}", option, base);
 }
 
+void validate_hub(const HubOptions& hub, const SaveOptions& save) {
+  const bool uploads = hub.repo_id.has_value();
+  warn_without(hub.save_state, "save_state_to_huggingface", uploads, "huggingface_repo_id");
+  warn_without(hub.async_upload, "async_upload", uploads, "huggingface_repo_id");
+  warn_without(hub.path_in_repo.has_value(), "huggingface_path_in_repo", uploads,
+               "huggingface_repo_id");
+  warn_without(hub.resume, "resume_from_huggingface", save.resume.has_value(), "resume");
+}
+
 void validate_saves(const SaveOptions& save) {
   warn_without(save.save_last_n_epochs || save.save_last_n_epochs_state, "save_last_n_epochs",
                save.save_every_n_epochs || save.save_n_epoch_ratio, "save_every_n_epochs");
@@ -148,6 +157,7 @@ void validate(const TrainOptions& options) {
   validate(options.preview);
   validate_logs(options.log);
   validate_saves(options.save);
+  validate_hub(options.hub, options.save);
   if (options.control.max_train_time) parse_train_time(*options.control.max_train_time);
 }
 

@@ -13,6 +13,7 @@
 #include "train/compatibility_options.h"
 #include "train/data_options.h"
 #include "train/ema_options.h"
+#include "train/hub_options.h"
 #include "train/hypernetwork_options.h"
 #include "train/log_options.h"
 #include "train/loss_options.h"
@@ -32,16 +33,29 @@ struct ModelOptions {
   bool v2 = false;
   bool v_parameterization = false;
   std::optional<std::filesystem::path> vae;
+  // Where they lie on this machine, when an id of the Hugging Face Hub names them; no options.
+  std::filesystem::path found_model, found_vae;
+
+  std::filesystem::path model_path() const {
+    return found_model.empty() ? pretrained_model_name_or_path : found_model;
+  }
+  // "" for the model's own.
+  std::filesystem::path vae_path() const {
+    return found_vae.empty() ? vae.value_or(std::filesystem::path()) : found_vae;
+  }
 
   template <class V>
   void visit(V& v) {
     v.group("Model");
     v("pretrained_model_name_or_path", pretrained_model_name_or_path,
-      "The model to start from: a .safetensors or .ckpt file, or a Diffusers folder.", Required{});
+      "The model to start from: a .safetensors or .ckpt file, a Diffusers folder, or the id of one "
+      "on "
+      "the Hugging Face Hub (org/name, org/name/file.safetensors, org/name@revision).",
+      Required{});
     v("v2", v2, "The model is a Stable Diffusion 2.x one.");
     v("v_parameterization", v_parameterization,
       "The model predicts v, as Stable Diffusion 2.x 768-v does.");
-    v("vae", vae, "Another VAE than the model's: a file or a folder.");
+    v("vae", vae, "Another VAE than the model's: a file, a folder or an id.");
   }
 };
 
@@ -126,6 +140,7 @@ struct TrainOptions {
   RunControlOptions control;
   ModelspecOptions modelspec;
   LogOutputOptions log;
+  HubOptions hub;
   CompatibilityOptions compatibility;
   ConfigFileOptions config;
 
@@ -147,6 +162,7 @@ struct TrainOptions {
     control.visit(v);
     modelspec.visit(v);
     log.visit(v);
+    hub.visit(v);
     compatibility.visit(v);
     v.group("Configuration");
     config.visit(v);

@@ -42,9 +42,8 @@ std::vector<NamedParameter> all_parameters(const Optimizer& optimizer) {
 
 Trainee make_trainee(const TrainOptions& options, at::Device device) {
   const Precision precision = choose_precision(options.precision, device);
-  const auto source = open_model({options.model.pretrained_model_name_or_path, options.model.v2,
-                                  options.model.v_parameterization,
-                                  options.model.vae.value_or(std::filesystem::path())});
+  const auto source = open_model({options.model.model_path(), options.model.v2,
+                                  options.model.v_parameterization, options.model.vae_path()});
   Objective objective = make_objective(options.noise, options.loss, source->prediction, device);
   const bool trains_text = options.run.train_text_encoder;
   const bool trains_unet = !options.hypernetwork.trains();

@@ -36,6 +36,9 @@ class Trainer {
   // stored in them. `prompts` are the previews', as read_preview_prompts() gives them.
   Trainer(TrainOptions& options, at::Device device, std::vector<PromptLine> prompts = {});
 
+  // Called on the run's thread, which it holds up; what it throws ends the run.
+  void on_saved(SaveListener listener) { checkpoints_->on_saved(std::move(listener)); }
+
   // Trains to the end. Returns the exit code: 0, also when it was paused or its time was up;
   // 128 + the signal that stopped it; 1 when the last model or state could not be written. Saves
   // under way that fail cost a warning. Error when losses stay not finite.
