@@ -100,7 +100,7 @@ def test_deepdanbooru(folder, taggers):
     done = tag(folder, taggers / "deepdanbooru", "--deepdanbooru", "--thresh=0.5", "--use_rating_tags")
     assert texts(folder)["0.txt"] == "rating:sensitive, ^_^, solo, ann_(sea), bob_(hat)_(sea)\n"
     assert "OpenVINO" in done.stderr and "CPU" in done.stderr, "what computes is told"
-    assert "selected_tags.csv" in tag(folder, taggers / "deepdanbooru", status=1).stderr
+    assert "selected_tags.csv" in tag(folder, taggers / "deepdanbooru", "--overwrite", status=1).stderr
 
 
 def test_sub_folders_and_extensions(folder, taggers):
