@@ -76,8 +76,7 @@ TEST_F(TagList, MappingsThatAreNone) {
         R"("0":{"tag":3,"category":"General"})", R"("0":4)",
         R"("x":{"tag":"a","category":"General"})", R"("-1":{"tag":"a","category":"General"})",
         R"("0":{"tag":"a","category":"Hats"})"}) {
-    EXPECT_THAT(error(read_tag_mapping, "{" + std::string(entry) + "}"), HasSubstr("entry"))
-        << entry;
+    EXPECT_THAT(error(read_tag_mapping, fmt::format("{{{}}}", entry)), HasSubstr("entry")) << entry;
   }
   EXPECT_THAT(error(read_tag_mapping, R"({"0":{"tag":"a","category":"General"},)"
                                       R"("00":{"tag":"b","category":"General"}})"),
