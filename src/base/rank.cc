@@ -1,11 +1,11 @@
 #include "base/rank.h"
 
-#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 
@@ -15,9 +15,8 @@ std::optional<int> number_from(const char* variable) {
   const char* text = std::getenv(variable);
   if (text == nullptr || *text == '\0') return std::nullopt;
   const std::string_view view(text);
-  int value = 0;
-  const auto [end, failure] = std::from_chars(view.data(), view.data() + view.size(), value);
-  if (failure != std::errc{} || end != view.data() + view.size() || value < 0) {
+  const std::optional<int> value = number_in<int>(view);
+  if (!value || *value < 0) {
     throw Error(fmt::format("\"{}\" is not a process number", view),
                 fmt::format("environment variable {}", variable),
                 "start the processes with torchrun, accelerate, mpirun or srun, or unset it");

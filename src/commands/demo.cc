@@ -141,7 +141,6 @@ std::vector<Step> training_steps(const DemoOptions& demo, const Places& places,
             "--resolution=192,128",
             "--enable_bucket",
             "--min_bucket_reso=128",
-
             "--cache_latents_to_disk",
             "--train_batch_size=8",
             "--learning_rate=6e-4",

@@ -96,11 +96,11 @@ DrawSettings draw_settings(const SampleOptions& options) {
                     options.pyramid_noise_prob, number_range(options.pyramid_noise_discount_range)};
   const double at_once = options.model.vae_batch_size;
   if (at_once > 0) {
-    settings.decode.batch = std::max<int64_t>(
+    settings.vae.batch = std::max<int64_t>(
         1, static_cast<int64_t>(at_once < 1 ? at_once * static_cast<double>(settings.batch_size)
                                             : at_once));
   }
-  settings.decode.slices = options.model.vae_slices.value_or(0);
+  settings.vae.slices = options.model.vae_slices.value_or(0);
   return settings;
 }
 

@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 
@@ -42,11 +42,11 @@ void validate(const SampleOptions& options) {
 }
 
 std::pair<double, double> number_range(const std::vector<std::string>& words) {
+  constexpr double kLargest = 1e6;
   std::vector<double> ends;
   for (const std::string& word : words) {
-    char* end = nullptr;
-    ends.push_back(std::strtod(word.c_str(), &end));
-    if (end == word.c_str() || *end != '\0' || !(std::abs(ends.back()) < 1e6)) ends.clear();
+    const std::optional<double> end = number_in<double>(word);
+    if (end && std::abs(*end) < kLargest) ends.push_back(*end);
   }
   if (words.size() != 2 || ends.size() != 2) {
     throw UsageError(fmt::format("'{}' is no range", fmt::join(words, " ")),

@@ -46,10 +46,11 @@ struct SampleModelOptions {
     v("bf16", bf16, "Weights and arithmetic in bf16, where the processor has it.");
     v("no_half_vae", no_half_vae, "The VAE computes in fp32 in any case.");
     v("vae_batch_size", vae_batch_size,
-      "Pictures decoded at once; below 1 a share of --batch_size, 0 for all.", Range{0, 4096});
+      "Pictures decoded or encoded at once; below 1 a share of --batch_size, 0 for all.",
+      Range{0, 4096});
     v("vae_slices", vae_slices,
-      "Decode in this many tiles along the longer side, none under 512 pixels: less memory. "
-      "Pictures with a side over 1536 pixels are decoded in tiles in any case.",
+      "Decode and encode in this many tiles along the longer side, none under 512 pixels: less "
+      "memory. Pictures with a side over 1536 pixels are taken in tiles in any case.",
       Range{1, 1024});
     v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
     v("hypernetwork_module", hypernetwork_module,

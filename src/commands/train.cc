@@ -43,10 +43,10 @@ void make_paths_absolute(TrainOptions& options) {
   }
 }
 
-}  // namespace
-
 int train_with(TrainOptions& options) {
   validate(options);
+  // What is wrong with a prompt is said before anything is made.
+  std::vector<PromptLine> prompts = read_preview_prompts(options.preview);
   make_paths_absolute(options);
   make_writable_folder(options.run.output_dir);
   remove_stale_temporaries(options.run.output_dir);
@@ -54,8 +54,10 @@ int train_with(TrainOptions& options) {
   if (options.run.num_cpu_threads_per_process) {
     at::set_num_threads(static_cast<int>(*options.run.num_cpu_threads_per_process));
   }
-  return Trainer(options, choose_device(options.run.device)).run();
+  return Trainer(options, choose_device(options.run.device), std::move(prompts)).run();
 }
+
+}  // namespace
 
 int run_train(std::span<const std::string> args) {
   TrainOptions options;

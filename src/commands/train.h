@@ -11,7 +11,4 @@ namespace sdtune {
 
 int run_train(std::span<const std::string> args);
 
-// The same from options already filled in. Returns the exit code.
-int train_with(TrainOptions& options);
-
 }  // namespace sdtune

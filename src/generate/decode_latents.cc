@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/log.h"
 #include "image/resize.h"
@@ -29,26 +30,40 @@ at::Tensor ramp(int64_t length) {
   return at::minimum(ahead, behind).div(static_cast<double>(length) / 4).clamp_max(1);
 }
 
-at::Tensor decode_in_tiles(const AutoencoderKL& vae, const at::Tensor& latents, int64_t tile) {
-  const int64_t height = latents.size(2), width = latents.size(3);
+// A side of one latent before and after the VAE: 1 of latents, kLatentSide of pixels.
+struct Sides {
+  int64_t before, after;
+};
+constexpr Sides kDecoding{1, kLatentSide}, kEncoding{kLatentSide, 1};
+
+at::Tensor part(const at::Tensor& whole, const std::array<int64_t, 4>& tile, int64_t side) {
+  const auto& [row, column, rows, columns] = tile;
+  return whole.narrow(-2, row * side, rows * side).narrow(-1, column * side, columns * side);
+}
+
+// [B, c, H, W] -> what `vae` makes of it, tile by tile where it is longer than settings say.
+template <class Vae>
+at::Tensor in_tiles(const at::Tensor& input, Sides sides, int64_t slices, const Vae& vae) {
+  const int64_t height = input.size(2) / sides.before, width = input.size(3) / sides.before;
+  const int64_t longest = std::max(height, width), tile = tile_side(longest, slices);
+  if (longest <= tile) return vae(input);
   const int64_t rows = std::min(tile, height), columns = std::min(tile, width);
   const at::Tensor weight =
-      (ramp(rows * kLatentSide).unsqueeze(1) * ramp(columns * kLatentSide).unsqueeze(0))
-          .to(latents.device());
-  at::Tensor sum = at::zeros(
-      {latents.size(0), vae.config.out_channels, height * kLatentSide, width * kLatentSide},
-      latents.options().dtype(at::kFloat));
-  at::Tensor weights = at::zeros({height * kLatentSide, width * kLatentSide}, sum.options());
-  const auto part = [&](const at::Tensor& whole, int64_t row, int64_t column, int64_t side) {
-    const int64_t axis = whole.dim() - 2;
-    return whole.narrow(axis, row * side, rows * side)
-        .narrow(axis + 1, column * side, columns * side);
-  };
+      (ramp(rows * sides.after).unsqueeze(1) * ramp(columns * sides.after).unsqueeze(0))
+          .to(input.device());
+  const at::Tensor weights =
+      at::zeros({height * sides.after, width * sides.after}, weight.options());
+  at::Tensor sum;
   for (const int64_t row : tile_starts(height, tile)) {
     for (const int64_t column : tile_starts(width, tile)) {
-      const at::Tensor decoded = vae.decode(part(latents, row, column, 1));
-      part(sum, row, column, kLatentSide).add_(decoded * weight);
-      part(weights, row, column, kLatentSide).add_(weight);
+      const std::array<int64_t, 4> place{row, column, rows, columns};
+      const at::Tensor some = vae(part(input, place, sides.before));
+      if (!sum.defined()) {
+        sum = at::zeros({some.size(0), some.size(1), weights.size(0), weights.size(1)},
+                        some.options());
+      }
+      part(sum, place, sides.after).add_(some * weight);
+      part(weights, place, sides.after).add_(weight);
     }
   }
   return sum / weights;
@@ -87,31 +102,38 @@ std::vector<int64_t> tile_starts(int64_t length, int64_t tile) {
 }
 
 std::vector<Image> decode_latents(const AutoencoderKL& vae, const at::Tensor& latents,
-                                  const DecodeSettings& settings) {
+                                  const VaeSettings& settings) {
   const at::NoGradGuard no_grad;
-  const int64_t longest = std::max(latents.size(2), latents.size(3));
-  const int64_t tile = tile_side(longest, settings.slices);
   const int64_t batch = settings.batch > 0 ? settings.batch : latents.size(0);
   std::vector<Image> images;
   for (int64_t begin = 0; begin < latents.size(0); begin += batch) {
     const at::Tensor some =
         latents.slice(0, begin, begin + batch).to(device_of(vae)) / vae.config.scaling_factor;
-    const at::Tensor decoded = longest > tile ? decode_in_tiles(vae, some, tile) : vae.decode(some);
+    const at::Tensor decoded = in_tiles(some, kDecoding, settings.slices,
+                                        [&](const at::Tensor& x) { return vae.decode(x); });
     warn_unless_finite(decoded, vae.compute_dtype);
     for (int64_t i = 0; i < decoded.size(0); ++i) images.push_back(to_image(decoded[i]));
   }
   return images;
 }
 
-at::Tensor encode_pictures(const AutoencoderKL& vae, std::span<const Image> pictures) {
+at::Tensor encode_pictures(const AutoencoderKL& vae, std::span<const Image> pictures,
+                           const VaeSettings& settings) {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> planes;
-  for (const Image& picture : pictures) {
-    planes.push_back(at::empty({3, picture.height, picture.width}, at::kFloat));
-    to_planes(picture, planes.back().data_ptr<float>());
+  const size_t batch = settings.batch > 0 ? static_cast<size_t>(settings.batch) : pictures.size();
+  std::vector<at::Tensor> latents;
+  for (size_t begin = 0; begin < pictures.size(); begin += batch) {
+    std::vector<at::Tensor> planes;
+    for (const Image& picture : pictures.subspan(begin, std::min(batch, pictures.size() - begin))) {
+      planes.push_back(at::empty({3, picture.height, picture.width}, at::kFloat));
+      to_planes(picture, planes.back().data_ptr<float>());
+    }
+    const at::Tensor moments =
+        in_tiles(at::stack(planes).to(device_of(vae)), kEncoding, settings.slices,
+                 [&](const at::Tensor& x) { return vae.encode(x); });
+    latents.push_back(moments.chunk(2, 1)[0] * vae.config.scaling_factor);
   }
-  const at::Tensor moments = vae.encode(at::stack(planes).to(device_of(vae)));
-  return moments.chunk(2, 1)[0] * vae.config.scaling_factor;
+  return at::cat(latents);
 }
 
 at::Tensor mask_of_latents(const Image& mask, int64_t height, int64_t width) {

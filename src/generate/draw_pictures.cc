@@ -174,7 +174,8 @@ at::Tensor draw_latents(const PictureModels& models, const DrawSettings& setting
   return latents;
 }
 
-Canvas canvas_of(const PictureModels& models, std::span<const PictureRequest> batch) {
+Canvas canvas_of(const PictureModels& models, const DrawSettings& settings,
+                 std::span<const PictureRequest> batch) {
   if (!batch[0].start) return {};
   std::vector<Image> pictures;
   std::vector<at::Tensor> masks;
@@ -184,16 +185,17 @@ Canvas canvas_of(const PictureModels& models, std::span<const PictureRequest> ba
     masks.push_back(
         mask_of_latents(*request.mask, latent_side(request.height), latent_side(request.width)));
   }
-  Canvas canvas{encode_pictures(models.vae, pictures), {}};
+  Canvas canvas{encode_pictures(models.vae, pictures, settings.vae), {}};
   if (!masks.empty()) canvas.repaint = at::cat(masks).to(models.device);
   return canvas;
 }
 
 std::vector<Image> draw_pictures(const PictureModels& models, const DrawSettings& settings,
                                  std::span<const PictureRequest> batch) {
-  const at::Tensor latents = draw_latents(models, settings, batch, canvas_of(models, batch));
+  const at::Tensor latents =
+      draw_latents(models, settings, batch, canvas_of(models, settings, batch));
   if (!latents.defined()) return {};
-  return decode_latents(models.vae, latents, settings.decode);
+  return decode_latents(models.vae, latents, settings.vae);
 }
 
 }  // namespace sdtune

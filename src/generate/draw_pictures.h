@@ -40,7 +40,7 @@ struct NoiseChance {
 
 struct DrawSettings {
   NoiseChance noise;
-  DecodeSettings decode;
+  VaeSettings vae;
   int64_t batch_size = 1;
   int steps_offset = 1;  // of ddim's and pndm's timesteps
   // Asked before each evaluation of the U-Net; false ends the drawing.
@@ -64,7 +64,8 @@ at::Tensor draw_latents(const PictureModels& models, const DrawSettings& setting
                         std::span<const PictureRequest> batch, const Canvas& canvas = {});
 
 // What the requests' `start` and `mask` make of the canvas.
-Canvas canvas_of(const PictureModels& models, std::span<const PictureRequest> batch);
+Canvas canvas_of(const PictureModels& models, const DrawSettings& settings,
+                 std::span<const PictureRequest> batch);
 
 // The pictures of a batch; none when goes_on() ended it.
 std::vector<Image> draw_pictures(const PictureModels& models, const DrawSettings& settings,

@@ -6,7 +6,9 @@
 #include "diffusion/sampler.h"
 #include "generate/highres.h"
 #include "generate/small_models_for_test.h"
+#include "image/resize.h"
 #include "image/test_pictures.h"
+#include "text/token_chunks.h"
 
 namespace sdtune {
 namespace {
@@ -103,7 +105,7 @@ TEST(DrawPictures, StrengthSaysHowMuchOfThePictureIsLeft) {
   request.start = std::make_shared<const Image>(test_picture(64, 64));
   request.strength = 0;
   const Image kept = draw_one(models, request);
-  const Canvas canvas = canvas_of(models.all(), {&request, 1});
+  const Canvas canvas = canvas_of(models.all(), {}, {&request, 1});
   EXPECT_EQ(decode_latents(models.vae, canvas.latents, {})[0].rgb, kept.rgb);
   request.strength = 0.5;
   EXPECT_GT(largest_difference(kept, draw_one(models, request)), 8);
@@ -116,7 +118,7 @@ TEST(DrawPictures, WhatAMaskKeepsStays) {
   Image mask(64, 64);  // black: keep, and white in the lower half
   std::fill(mask.rgb.begin() + mask.rgb.size() / 2, mask.rgb.end(), 255);
   request.mask = std::make_shared<const Image>(mask);
-  const Canvas canvas = canvas_of(models.all(), {&request, 1});
+  const Canvas canvas = canvas_of(models.all(), {}, {&request, 1});
   const at::Tensor drawn = draw_latents(models.all(), {}, {&request, 1}, canvas);
   const at::Tensor moved = (drawn - canvas.latents).abs().amax({0, 1, 3});
   EXPECT_LT(moved.slice(0, 0, 4).max().item<float>(), 1e-5F);
@@ -152,15 +154,41 @@ TEST(DrawPictures, EndsWhenTold) {
 TEST(Highres, DrawsSmallThenLarge) {
   const SmallModels models;
   std::vector<PictureRequest> batch = {request_for("a", 1), request_for("b", 2)};
-  for (PictureRequest& request : batch) request.width = 200;
+  for (PictureRequest& request : batch) request.width = 232;
   for (const bool latents : {false, true}) {
     const TwoStages stages = draw_in_two_stages(
         models.all(), {}, batch, {.scale = 0.5, .steps = 2, .enlarges_latents = latents}, true);
     ASSERT_EQ(stages.small.size(), 2u);
     EXPECT_EQ(stages.small[0].size(), (Size{96, 64}));
     ASSERT_EQ(stages.large.size(), 2u);
-    EXPECT_EQ(stages.large[1].size(), (Size{200, 64}));
+    EXPECT_EQ(stages.large[1].size(), (Size{232, 64}));
   }
+}
+
+TEST(Highres, StagesAreWhatTheyWouldBeAlone) {
+  const SmallModels models;
+  PictureRequest request = request_for("a", 1);
+  request.width = 128;
+  const TwoStages stages =
+      draw_in_two_stages(models.all(3), {}, {&request, 1}, {.scale = 0.5, .steps = 2}, true);
+  PictureRequest small = request;
+  small.width = 64;
+  small.steps = 2;
+  EXPECT_EQ(stages.small[0].rgb, draw_one(models, small).rgb);
+  PictureRequest large = request;
+  large.seed = 2;
+  large.start = std::make_shared<const Image>(stages.small[0]);
+  EXPECT_EQ(stages.large[0].rgb, draw_one(models, large).rgb);
+}
+
+TEST(Highres, TheMaskIsTheFirstStages) {
+  const SmallModels models;
+  PictureRequest request = request_for("a", 1);
+  request.start = std::make_shared<const Image>(test_picture(64, 64));
+  request.mask = std::make_shared<const Image>(64, 64);  // black: keep
+  const TwoStages stages =
+      draw_in_two_stages(models.all(3), {}, {&request, 1}, {.scale = 1, .steps = 4}, true);
+  EXPECT_GT(largest_difference(stages.small[0], stages.large[0]), 40);
 }
 
 TEST(DecodeLatents, TilesCoverEvenly) {
@@ -199,6 +227,51 @@ TEST(DecodeLatents, TilesAreBlendedWithoutSeams) {
   EXPECT_LE(steepest, steepest_whole + 3);
 }
 
+TEST(EncodePictures, LatentsHaveTheVaesScale) {
+  const SmallModels models;
+  const at::NoGradGuard no_grad;
+  const Image picture = test_picture(64, 32);
+  at::Tensor planes = at::empty({1, 3, 32, 64});
+  to_planes(picture, planes.data_ptr<float>());
+  const at::Tensor latents = encode_pictures(models.vae, {&picture, 1}, {});
+  const at::Tensor mean = models.vae.encode(planes).slice(1, 0, 4);
+  EXPECT_TRUE(at::allclose(latents, mean * models.vae.config.scaling_factor));
+  const at::Tensor decoded = models.vae.decode(mean)[0].clamp(-1, 1).permute({1, 2, 0}) * 127.5;
+  const Image back = decode_latents(models.vae, latents, {})[0];
+  const at::Tensor bytes = at::tensor(at::ArrayRef<uint8_t>(back.rgb)).view(decoded.sizes());
+  EXPECT_LE((bytes.to(at::kFloat) - 127.5 - decoded).abs().max().item<float>(), 0.51F);
+}
+
+// The mean distance is of the values' own deviation. The VAE's norms and attention look at all of a
+// picture, so that tiles of it are not the whole, but near.
+TEST(EncodePictures, TilesAreNearTheWhole) {
+  const SmallModels models;
+  const std::vector<Image> pictures = {test_picture(768, 64), test_picture(768, 64, 1)};
+  const at::Tensor whole = encode_pictures(models.vae, pictures, {});
+  const at::Tensor tiled = encode_pictures(models.vae, pictures, {.slices = 2});
+  ASSERT_EQ(tiled.sizes(), (std::vector<int64_t>{2, 4, 8, 96}));
+  EXPECT_FALSE(at::equal(whole, tiled));
+  const double distance = ((whole - tiled).abs().mean() / whole.std()).item<double>();
+  EXPECT_LT(distance, 0.1);
+}
+
+TEST(EncodePictures, LongOnesAreTiledUnasked) {
+  const SmallModels models;
+  const Image picture = test_picture(2048, 16);
+  const at::Tensor unasked = encode_pictures(models.vae, {&picture, 1}, {});
+  EXPECT_TRUE(at::equal(unasked, encode_pictures(models.vae, {&picture, 1}, {.slices = 2})));
+  EXPECT_FALSE(at::equal(unasked, encode_pictures(models.vae, {&picture, 1}, {.slices = 1})));
+}
+
+TEST(EncodePictures, BatchesChangeNoLatents) {
+  const SmallModels models;
+  const std::vector<Image> pictures = {test_picture(32, 32), test_picture(32, 32, 1),
+                                       test_picture(32, 32, 2)};
+  const at::Tensor all = encode_pictures(models.vae, pictures, {});
+  const at::Tensor pairs = encode_pictures(models.vae, pictures, {.batch = 2});
+  EXPECT_TRUE(at::allclose(all, pairs, 1e-4, 1e-5));
+}
+
 TEST(DecodeLatents, BatchesChangeNothingToSee) {
   const SmallModels models;
   const at::Tensor latents = at::linspace(-1, 1, 3 * 4 * 8 * 8).view({3, 4, 8, 8});
@@ -206,6 +279,20 @@ TEST(DecodeLatents, BatchesChangeNothingToSee) {
   const std::vector<Image> pairs = decode_latents(models.vae, latents, {.batch = 2});
   ASSERT_EQ(pairs.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_LE(largest_difference(all[i], pairs[i]), 1);
+}
+
+TEST(PromptStates, AreOfTheFamilysTokensAndTheLayerAskedFor) {
+  const SmallModels models;
+  const at::NoGradGuard no_grad;
+  const std::vector<std::string> prompt = {"a cat"};
+  for (const TextFamily family : {TextFamily::kV1, TextFamily::kV2}) {
+    PromptEncoder encoder = models.all().text;
+    encoder.family = family;
+    encoder.clip_skip = 2;
+    const at::Tensor ids = at::tensor(token_chunks(models.tokenizer, prompt[0], family, 75));
+    EXPECT_TRUE(at::equal(prompt_states(encoder, prompt, 1),
+                          models.text.forward(ids.view({1, 77}), encoder.clip_skip)));
+  }
 }
 
 TEST(PromptStates, KeepTheMeanThatWeightsMove) {

@@ -1,10 +1,10 @@
 #include "generate/dynamic_prompt.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "text/split.h"
 
 namespace sdtune {
@@ -30,16 +30,11 @@ struct Counts {
 
 // "2", "1-3", "-2" (from 0), "1-" (to the number of choices).
 std::optional<Counts> parse_counts(std::string_view text, size_t choices) {
-  const auto number = [](std::string_view digits) -> std::optional<size_t> {
-    size_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    return value;
-  };
   const std::vector<std::string_view> ends = split(text, "-");
   if (text.empty() || ends.size() > 2) return std::nullopt;
-  const auto low = ends[0].empty() ? std::optional<size_t>(0) : number(ends[0]);
-  const auto high = ends.back().empty() ? std::optional<size_t>(choices) : number(ends.back());
+  const auto low = ends[0].empty() ? std::optional<size_t>(0) : number_in<size_t>(ends[0]);
+  const auto high =
+      ends.back().empty() ? std::optional<size_t>(choices) : number_in<size_t>(ends.back());
   if (!low || !high) return std::nullopt;
   const size_t most = std::min(std::max(*low, *high), choices);
   return Counts{std::min({*low, *high, choices}), most};

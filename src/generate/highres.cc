@@ -46,10 +46,11 @@ TwoStages draw_in_two_stages(const PictureModels& models, const DrawSettings& se
                              bool wants_small) {
   TwoStages stages;
   const std::vector<PictureRequest> first = first_stage(batch, fix);
-  const at::Tensor latents = draw_latents(models, settings, first, canvas_of(models, first));
+  const at::Tensor latents =
+      draw_latents(models, settings, first, canvas_of(models, settings, first));
   if (!latents.defined()) return stages;
   if (wants_small || !fix.enlarges_latents) {
-    stages.small = decode_latents(models.vae, latents, settings.decode);
+    stages.small = decode_latents(models.vae, latents, settings.vae);
   }
   std::vector<PictureRequest> second = second_stage(batch);
   Canvas canvas;
@@ -61,10 +62,10 @@ TwoStages draw_in_two_stages(const PictureModels& models, const DrawSettings& se
     for (size_t i = 0; i < second.size(); ++i) {
       second[i].start = std::make_shared<const Image>(stages.small[i]);
     }
-    canvas = canvas_of(models, second);
+    canvas = canvas_of(models, settings, second);
   }
   const at::Tensor large = draw_latents(models, settings, second, canvas);
-  if (large.defined()) stages.large = decode_latents(models.vae, large, settings.decode);
+  if (large.defined()) stages.large = decode_latents(models.vae, large, settings.vae);
   return stages;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "generate/token_rows.h"
 #include "text/prompt_weights.h"
 #include "text/token_chunks.h"
 
@@ -44,24 +45,15 @@ int64_t chunks_of(const PromptEncoder& encoder, const std::string& prompt) {
 
 at::Tensor prompt_states(const PromptEncoder& encoder, std::span<const std::string> prompts,
                          int64_t chunks) {
-  std::vector<int64_t> ids;
-  std::vector<float> weights;
-  for (const std::string& prompt : prompts) {
-    warn_if_cut(encoder, prompt, chunks * kChunkTokens);
-    const WeightedTokens tokens = weighted_token_chunks(encoder.tokenizer, prompt, encoder.family,
-                                                        static_cast<int>(chunks) * kChunkTokens);
-    ids.insert(ids.end(), tokens.ids.begin(), tokens.ids.end());
-    const std::vector<float> joined = joined_weights(tokens.weights);
-    weights.insert(weights.end(), joined.begin(), joined.end());
-  }
+  const int max_tokens = static_cast<int>(chunks) * kChunkTokens;
+  for (const std::string& prompt : prompts) warn_if_cut(encoder, prompt, max_tokens);
+  const TokenRows rows =
+      token_rows(encoder.tokenizer, prompts, {encoder.family, max_tokens, /*weighted=*/true});
   const at::Device device = encoder.model.token_embedding.weight.device();
-  const at::Tensor rows = at::tensor(ids, at::kLong).view({-1, kChunkLength}).to(device);
-  const at::Tensor states = join_chunks(encoder.model.forward(rows, encoder.clip_skip), chunks);
-  const bool plain = std::all_of(weights.begin(), weights.end(), [](float w) { return w == 1; });
-  if (plain) return states;
-  const auto count = static_cast<int64_t>(prompts.size());
-  return weighed(states, at::tensor(weights, at::kFloat).view({count, -1, 1}).to(device),
-                 encoder.normalize);
+  const at::Tensor states =
+      join_chunks(encoder.model.forward(rows.ids.to(device), encoder.clip_skip), chunks);
+  if (!rows.weights.defined()) return states;
+  return weighed(states, rows.weights.to(device), encoder.normalize);
 }
 
 }  // namespace sdtune

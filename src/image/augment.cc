@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "image/resize.h"
 
 namespace sdtune {
@@ -36,14 +36,6 @@ float hue_of(const uint8_t* rgb, int most, int range) {
 float depth_at(float distance) {
   distance = std::abs(distance - 6.0f * std::round(distance / 6.0f));
   return std::clamp(distance - 1.0f, 0.0f, 1.0f);
-}
-
-// A part of a file name as a whole number, nothing when it is none.
-std::optional<int> number_of(std::string_view text) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 double draw_scale(Size picture, int face_length, const FaceCropOptions& options, Random& random) {
@@ -148,7 +140,7 @@ std::optional<Face> face_of_stem(std::string_view stem) {
   for (int i = 3; i >= 0; --i) {
     const size_t bar = stem.rfind('_');
     if (bar == std::string_view::npos) return std::nullopt;
-    const auto number = number_of(stem.substr(bar + 1));
+    const auto number = number_in<int>(stem.substr(bar + 1));
     if (!number || *number < 0) return std::nullopt;
     numbers[i] = *number;
     stem = stem.substr(0, bar);

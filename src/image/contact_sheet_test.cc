@@ -64,7 +64,8 @@ TEST(ContactSheet, TextsStayInTheirPlaces) {
   for (int i = 0; i < 400; ++i) label += "größe <b> & 猫 ";
   const ContactSheet sheet{.columns = {label}, .rows = {{label, {plain(64, 64, 7)}}}};
   const Image with = draw_contact_sheet(sheet);
-  const Image without = draw_contact_sheet({.rows = {{"", {plain(64, 64, 7)}}}});
+  const std::vector<SheetRow> without_label = {{"", {plain(64, 64, 7)}}};
+  const Image without = draw_contact_sheet({.rows = without_label});
   EXPECT_EQ(with.size(), without.size());
   EXPECT_EQ(box_of(with, 7).width(), 64);
   EXPECT_EQ(box_of(with, 7).height(), 64);
@@ -72,6 +73,8 @@ TEST(ContactSheet, TextsStayInTheirPlaces) {
     return std::count_if(page.rgb.begin(), page.rgb.end(), [](uint8_t v) { return v < 100; });
   };
   EXPECT_GT(ink(with), ink(without) + 500);
+  const Image titled = draw_contact_sheet({.columns = {"step 5"}, .rows = without_label});
+  EXPECT_GT(ink(titled), ink(without) + 20);
 }
 
 TEST(ContactSheet, NeedsAPicture) {

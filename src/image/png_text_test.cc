@@ -32,6 +32,16 @@ TEST(PngText, OfLatin1IsUtf8) {
   EXPECT_EQ(read_png_text(bytes), (PngText{{"k", "naïve"}}));
 }
 
+TEST(PngText, OfCompressedChunksIsPassedOver) {
+  std::vector<std::byte> bytes = with_png_text(encode_png(test_picture(2, 2)), {{"k", "ü"}});
+  const std::string_view name("iTXtk\0", 6);
+  const auto found = std::search(bytes.begin(), bytes.end(), name.begin(), name.end(),
+                                 [](std::byte a, char b) { return a == std::byte(b); });
+  ASSERT_NE(found, bytes.end());
+  found[6] = std::byte{1};
+  EXPECT_TRUE(read_png_text(bytes).empty());
+}
+
 TEST(PngText, OfDamagedFilesIsWhatStandsBefore) {
   const std::vector<std::byte> bytes = with_png_text(encode_png(test_picture(5, 4)), kText);
   size_t most = 0;

@@ -3,13 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <set>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/numbers.h"
 #include "formats/open_weights.h"
 #include "formats/safetensors.h"
 #include "models/save_folder.h"
@@ -33,17 +33,13 @@ std::vector<double> numbers_of(const Metadata& metadata, const char* key,
   std::vector<double> numbers;
   const auto found = metadata.find(key);
   if (found == metadata.end()) return numbers;
-  std::string_view rest = found->second;
-  while (!rest.empty()) {
-    double number = 0;
-    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (failure != std::errc() || numbers.size() > kMaxHypernetworkLayers) {
+  for (const std::string_view word : list_words(found->second)) {
+    const std::optional<double> number = number_in<double>(word);
+    if (!number || numbers.size() > kMaxHypernetworkLayers) {
       throw Error(fmt::format("the hypernetwork's {} is no list of few numbers", key), where,
                   kDamaged);
     }
-    numbers.push_back(number);
-    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
-    rest.remove_prefix(std::min(rest.find_first_not_of(", "), rest.size()));
+    numbers.push_back(*number);
   }
   return numbers;
 }
@@ -86,16 +82,14 @@ std::vector<int64_t> widths_of(const WeightFile& file) {
   std::set<int64_t> widths;
   for (const TensorInfo& info : file.tensors()) {
     const size_t dot = std::min(info.name.find('.'), info.name.size());
-    int64_t width = 0;
-    const auto [end, failure] = std::from_chars(info.name.data(), info.name.data() + dot, width);
-    if (failure != std::errc() || end != info.name.data() + dot || width < 1 ||
-        width > kMaxHypernetworkWidth) {
+    const auto width = number_in<int64_t>(std::string_view(info.name).substr(0, dot));
+    if (!width || *width < 1 || *width > kMaxHypernetworkWidth) {
       throw Error(
           fmt::format("the tensor \"{}\" is none of a hypernetwork's", info.name.substr(0, 80)),
           file.path().string(),
           "A hypernetwork's tensors are named by widths, as 768.0.linear.0.weight.");
     }
-    widths.insert(width);
+    widths.insert(*width);
   }
   if (widths.empty() || widths.size() > kMaxWidths) {
     throw Error(

@@ -169,7 +169,7 @@ TEST(HypernetworkForms, HostileOnesAreRefusedWithOneReason) {
   const std::string nan = "G\x7f\xf8" + std::string(6, '\0');
   EXPECT_THAT(
       refusal_of(kNames, {p_text("layer_structure"), "](" + p_int(1) + nan + p_int(1) + "e"}),
-      HasSubstr("make no hypernetwork"));
+      HasSubstr("no list of few numbers"));
   EXPECT_THAT(refusal_of(kNames, {p_text("layer_structure"), p_text("1; 2; 1")}),
               HasSubstr("no list of few numbers"));
   EXPECT_THAT(refusal_of(kNames, {p_text("activation_func"), p_text("exec")}),

@@ -171,6 +171,20 @@ TEST_F(Attached, RefusesOneThatFitsNothing) {
   }
 }
 
+TEST_F(Attached, KeysAndValuesDropOutEachByThemselves) {
+  Hypernetwork hypernetwork({24}, {.dropout = {0, 0.5, 0}});
+  draw_weights(hypernetwork, 1);
+  HypernetworkPair& pair = hypernetwork.pairs.at(24);
+  pair.values = pair.keys;
+  attach(unet_, hypernetwork);
+  const Attention& attention = unet_.down_blocks[0].attentions[0].transformer_blocks[0].attn2;
+  const KeyValueSources whole = attention.sources(text_);
+  EXPECT_TRUE(whole.keys.equal(whole.values));
+  hypernetwork.draws = {1, 2, 3};
+  const KeyValueSources dropped = attention.sources(text_);
+  EXPECT_FALSE(dropped.keys.equal(dropped.values));
+}
+
 TEST_F(Attached, LearnsTheSameWithCheckpointingBeneathAFrozenUNet) {
   const auto gradients = [&](bool checkpointing) {
     Hypernetwork hypernetwork(context_widths(unet_), {.dropout = {0, 0.5, 0}});

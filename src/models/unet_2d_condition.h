@@ -12,8 +12,8 @@
 namespace sdtune {
 
 // cos and sin of the timesteps at geometrically spaced frequencies, from Ho et al., "Denoising
-// diffusion probabilistic models", 2020, in Stable Diffusion's order: timesteps [B] -> [B,
-// channels] fp32, cosines first.
+// diffusion probabilistic models", 2020, in Stable Diffusion's order: timesteps [B] of any type ->
+// [B, channels] fp32, cosines first.
 at::Tensor timestep_embedding(const at::Tensor& timesteps, int64_t channels);
 
 struct TimestepMlp {
@@ -30,9 +30,9 @@ struct UNet2DConditionModel {
       const UNetConfig& config);  // parameters are meta tensors until loaded
   void visit(ParameterVisitor& v);
 
-  // sample [B, 4, h, w] of any floating type, timesteps [B] int64, encoder_hidden_states [B, n,
-  // cross_attention_dim]
-  // -> prediction [B, 4, h, w] fp32. Computes in `compute_dtype`; parameters may have another type.
+  // sample [B, 4, h, w] of any floating type, timesteps [B] of any type, fractions counting as they
+  // are, encoder_hidden_states [B, n, cross_attention_dim] -> prediction [B, 4, h, w] fp32.
+  // Computes in `compute_dtype`; parameters may have another type.
   // Any h and w of at least 1: sizes that do not halve evenly are brought back by the skip
   // connections' sizes.
   at::Tensor forward(const at::Tensor& sample, const at::Tensor& timesteps,

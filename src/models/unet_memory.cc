@@ -2,13 +2,39 @@
 
 #include <algorithm>
 
+#include "models/hypernetwork.h"
+
 namespace sdtune {
 
 namespace {
 
+// What both networks of a pair keep of one row of context, in widths of it: what each layer is
+// given but the first, whose context is there in any case, what its activation took, and what its
+// norm took. Dropout keeps its result in place of what it took.
+double widths_kept(const HypernetworkLayout& layout) {
+  double widths = 0;
+  const size_t layers = layout.layer_structure.size() - 1;
+  for (size_t i = 0; i < layers; ++i) {
+    const bool is_last = i + 1 == layers;
+    const bool activates = layout.activation != "linear" && (!is_last || layout.activate_output);
+    widths += layout.layer_structure[i + 1] * (!is_last + activates + layout.layer_norm);
+  }
+  return 2 * widths;
+}
+
+// Of both networks, without biases and norms.
+int64_t pair_parameters(const HypernetworkLayout& layout, int64_t width) {
+  double squares = 0;
+  for (size_t i = 0; i + 1 < layout.layer_structure.size(); ++i) {
+    squares += layout.layer_structure[i] * layout.layer_structure[i + 1];
+  }
+  return static_cast<int64_t>(2 * squares * static_cast<double>(width * width));
+}
+
 class Counter {
  public:
-  Counter(const UNetConfig& config, const UNetInput& input) : config_(config), input_(input) {}
+  Counter(const UNetConfig& config, const UNetInput& input, const Hypernetwork* hypernetwork)
+      : config_(config), input_(input), hypernetwork_(hypernetwork) {}
 
   std::vector<UnitMemory> count() {
     const auto& channels = config_.block_out_channels;
@@ -67,13 +93,15 @@ class Counter {
     convolution(out, out, level - 1);
   }
 
+  int64_t trained(int64_t parameters) const { return hypernetwork_ == nullptr ? parameters : 0; }
+
   // Joining with a skip and enlarging keep nothing of what they take.
   void drop_last_result() { units_.back().result = 0; }
 
   void convolution(int64_t in, int64_t out, int level) {
     units_.push_back({.result = out * pixels(level),
                       .backward = std::max(in, out) * pixels(level),
-                      .parameters = 9 * in * out});
+                      .parameters = trained(9 * in * out)});
   }
 
   // Kept: both norms' results and their SiLU's, and the first convolution's result with the time
@@ -85,28 +113,43 @@ class Counter {
         {.result = out * n,
          .inside = (2 * in + 3 * out) * n,
          .backward = 3 * std::max(in, out) * n,
-         .parameters = 9 * (in + out) * out + time * out + (in == out ? 0 : in * out)});
+         .parameters = trained(9 * (in + out) * out + time * out + (in == out ? 0 : in * out))});
   }
 
   // Kept, in widths of the channels: the norm's result and its projection; a norm, query, key,
   // value, result and sum of the attention among pixels; a norm, query, result and sum of that to
-  // the text; a norm, the wide projection (8), its gated half (4), and the last sum.
+  // the text; a norm, the wide projection (8), its gated half (4), and the last sum. Frozen
+  // projections do not keep what they took: the norms' results, the gated half and the last sum.
   void transformer(int64_t channels, int level) {
-    constexpr int64_t kWidths = 2 + 6 + 4 + 14;
+    constexpr int64_t kTrained = 2 + 6 + 4 + 14, kFrozen = 1 + 5 + 3 + 8;
+    const int64_t widths = hypernetwork_ == nullptr ? kTrained : kFrozen;
     constexpr int64_t kBackward = 13;  // the gradients of the wide projection and its half, a sum
     const int64_t n = pixels(level);
     const int64_t text = config_.cross_attention_dim;
     const int64_t sums = 2 * config_.num_heads[level] * n;  // of both softmaxes
     const int64_t keys = 2 * input_.batch * input_.text_rows * channels;
     units_.push_back({.result = channels * n,
-                      .inside = kWidths * channels * n + keys + sums,
+                      .inside = widths * channels * n + keys + sums,
                       .backward = kBackward * channels * n,
-                      .parameters = channels * (2 * channels + 4 * channels + 2 * channels +
-                                                2 * text + 8 * channels + 4 * channels)});
+                      .parameters = trained(channels * (2 * channels + 4 * channels + 2 * channels +
+                                                        2 * text + 8 * channels + 4 * channels))});
+    if (hypernetwork_ == nullptr) return;
+    apply_pair(channels, n);
+    apply_pair(text, input_.batch * input_.text_rows);
+  }
+
+  void apply_pair(int64_t width, int64_t rows) {
+    const HypernetworkLayout& layout = hypernetwork_->layout;
+    if (!hypernetwork_->pairs.contains(width)) return;
+    // And the context that it begins from.
+    units_.back().inside +=
+        static_cast<int64_t>((1 + widths_kept(layout)) * static_cast<double>(width * rows));
+    units_.back().parameters += pair_parameters(layout, width);
   }
 
   const UNetConfig& config_;
   UNetInput input_;
+  const Hypernetwork* hypernetwork_;
   std::vector<UnitMemory> units_;
   std::vector<int64_t> skips_;  // their channels
   int64_t channels_ = 0;        // of what goes up
@@ -114,8 +157,9 @@ class Counter {
 
 }  // namespace
 
-std::vector<UnitMemory> unet_memory(const UNetConfig& config, const UNetInput& input) {
-  return Counter(config, input).count();
+std::vector<UnitMemory> unet_memory(const UNetConfig& config, const UNetInput& input,
+                                    const Hypernetwork* hypernetwork) {
+  return Counter(config, input, hypernetwork).count();
 }
 
 }  // namespace sdtune

@@ -10,6 +10,8 @@
 
 namespace sdtune {
 
+struct Hypernetwork;
+
 struct UNetInput {
   int64_t batch = 1;
   int64_t height = 64, width = 64;  // of the latents
@@ -24,6 +26,10 @@ struct UnitMemory {
   int64_t parameters = 0;  // whose gradients its backward pass brings
 };
 
-std::vector<UnitMemory> unet_memory(const UNetConfig& config, const UNetInput& input);
+// With a hypernetwork it is trained in every attention that it fits, and the U-Net is frozen:
+// `parameters` are the hypernetwork's, counted in each unit that applies them. Null: the U-Net is
+// trained.
+std::vector<UnitMemory> unet_memory(const UNetConfig& config, const UNetInput& input,
+                                    const Hypernetwork* hypernetwork = nullptr);
 
 }  // namespace sdtune

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <numeric>
 
+#include "models/hypernetwork.h"
 #include "models/random_init.h"
 #include "models/unet_2d_condition.h"
 
@@ -27,7 +29,8 @@ double allocated() {
   return static_cast<double>(memory.uordblks + memory.hblkhd);
 }
 
-double kept_by_forward(UNet2DConditionModel& unet, const UNetInput& input) {
+// With gradients for whatever requires them.
+double kept_by_forward(const UNet2DConditionModel& unet, const UNetInput& input) {
   const at::Tensor x = at::randn({input.batch, 4, input.height, input.width});
   const at::Tensor text = at::randn({input.batch, input.text_rows, 96});
   const at::Tensor timesteps = at::full({input.batch}, 500, at::kLong);
@@ -37,9 +40,9 @@ double kept_by_forward(UNet2DConditionModel& unet, const UNetInput& input) {
   return allocated() - before;
 }
 
-double counted(const UNetConfig& config, const UNetInput& input, bool checkpointing) {
+double counted(const std::vector<UnitMemory>& units, bool checkpointing) {
   double bytes = 0;
-  for (const UnitMemory& unit : unet_memory(config, input)) {
+  for (const UnitMemory& unit : units) {
     bytes += 4.0 * static_cast<double>(unit.result + (checkpointing ? 0 : unit.inside));
   }
   return bytes;
@@ -55,11 +58,51 @@ TEST(UNetMemory, IsWhatTheForwardPassKeeps) {
       for (const bool checkpointing : {false, true}) {
         unet.gradient_checkpointing = checkpointing;
         const double kept = kept_by_forward(unet, input);
-        EXPECT_NEAR(counted(config, input, checkpointing) / kept, 1, 0.06)
+        EXPECT_NEAR(counted(unet_memory(config, input), checkpointing) / kept, 1, 0.06)
             << (v2 ? "v2 " : "v1 ") << input.batch << (checkpointing ? " checkpointed" : "");
       }
     }
   }
+}
+
+TEST(UNetMemory, IsWhatAFrozenUNetKeepsForItsHypernetwork) {
+  const UNetConfig config = config_of(false);
+  UNet2DConditionModel unet(config);
+  initialise(unet, 1);
+  HypernetworkLayout deep;
+  deep.layer_structure = {1, 1, 2, 1};
+  deep.activation = "mish";
+  deep.layer_norm = true;
+  for (const HypernetworkLayout& layout : {HypernetworkLayout(), deep}) {
+    Hypernetwork hypernetwork(context_widths(unet), layout);
+    draw_weights(hypernetwork, 1);
+    visit_parameters(hypernetwork,
+                     [](const std::string&, at::Tensor& p) { p.requires_grad_(true); });
+    attach(unet, hypernetwork);
+    for (const UNetInput input : {UNetInput{1, 32, 32, 77}, UNetInput{2, 24, 40, 152}}) {
+      for (const bool checkpointing : {false, true}) {
+        unet.gradient_checkpointing = checkpointing;
+        const double kept = kept_by_forward(unet, input);
+        EXPECT_NEAR(counted(unet_memory(config, input, &hypernetwork), checkpointing) / kept, 1,
+                    0.06)
+            << layout.activation << ' ' << input.batch << (checkpointing ? " checkpointed" : "");
+      }
+    }
+  }
+}
+
+TEST(UNetMemory, CountsTheHypernetworkWhereItIsApplied) {
+  const UNetConfig config = config_of(false);
+  const UNet2DConditionModel unet(config);
+  Hypernetwork hypernetwork({128, 96}, {});
+  std::vector<int64_t> parameters;
+  for (const UnitMemory& unit : unet_memory(config, {}, &hypernetwork)) {
+    if (unit.parameters > 0) parameters.push_back(unit.parameters);
+  }
+  const int64_t of_text = 8 * 96 * 96, of_pixels = 8 * 128 * 128;
+  ASSERT_EQ(parameters.size(), 16u);  // one of each transformer
+  EXPECT_EQ(std::ranges::count(parameters, of_text + of_pixels), 5);
+  EXPECT_EQ(std::ranges::count(parameters, of_text), 11);
 }
 
 TEST(UNetMemory, CountsTheParametersOfEachUnit) {

@@ -1,12 +1,12 @@
 #include "optim/lr_schedule.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <numbers>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 
@@ -173,10 +173,9 @@ struct PiecewiseRules {
 
 template <class Number>
 Number read_number(std::string_view text, const std::string& whole) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) refuse_rules(whole);
-  return number;
+  const std::optional<Number> number = number_in<Number>(text);
+  if (!number) refuse_rules(whole);
+  return *number;
 }
 
 PiecewiseRules read_rules(const std::string& text) {

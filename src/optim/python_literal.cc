@@ -1,9 +1,9 @@
 #include "optim/python_literal.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 
@@ -87,26 +87,17 @@ class Parser {
     return {std::move(text)};
   }
 
-  template <class Number>
-  static bool reads_as(const std::string& digits, Number& number) {
-    const char* end = digits.data() + digits.size();
-    const auto [stop, error] = std::from_chars(digits.data(), end, number);
-    return error == std::errc() && stop == end;
-  }
-
   PythonLiteral number() {
     if (text_[at_] == '+') ++at_;
     const size_t end = std::min(text_.find_first_not_of("0123456789+-.eE_", at_), text_.size());
     std::string digits(text_.substr(at_, end - at_));
     if (digits.starts_with('_') || digits.ends_with('_')) fail();
     std::erase(digits, '_');
-    int64_t integer = 0;
-    double real = 0;
     PythonLiteral result;
-    if (reads_as(digits, integer)) {
-      result.value = integer;
-    } else if (reads_as(digits, real)) {
-      result.value = real;
+    if (const auto integer = number_in<int64_t>(digits)) {
+      result.value = *integer;
+    } else if (const auto real = number_in<double>(digits)) {
+      result.value = *real;
     } else {
       fail();
     }

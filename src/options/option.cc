@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 namespace {
@@ -18,15 +18,7 @@ std::optional<T> read_number(std::string_view text) {
     text.remove_prefix(1);
     if (text.starts_with('-')) return std::nullopt;
   }
-  T number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-std::optional<double> read_finite(std::string_view text) {
-  const std::optional<double> number = read_number<double>(text);
-  return number && std::isfinite(*number) ? number : std::nullopt;
+  return number_in<T>(text);
 }
 
 std::string_view trim(std::string_view text) {
@@ -53,7 +45,7 @@ std::optional<Size2> read_size(std::string_view text) {
 
 std::optional<StepsOrRatio> read_steps(std::string_view text) {
   if (text.ends_with('%')) {
-    const auto percent = read_finite(text.substr(0, text.size() - 1));
+    const auto percent = read_number<double>(text.substr(0, text.size() - 1));
     if (!percent || *percent < 0 || *percent > 100) return std::nullopt;
     return StepsOrRatio{0, *percent / 100};
   }
@@ -61,7 +53,7 @@ std::optional<StepsOrRatio> read_steps(std::string_view text) {
     if (*steps < 0) return std::nullopt;
     return StepsOrRatio{*steps, 0};
   }
-  const auto ratio = read_finite(text);
+  const auto ratio = read_number<double>(text);
   if (!ratio || *ratio < 0 || *ratio >= 1) return std::nullopt;
   return StepsOrRatio{0, *ratio};
 }
@@ -180,7 +172,7 @@ OptionValue parse_value(const Option& option, const std::string& text, const std
       if (const auto whole = read_number<int64_t>(text)) value = *whole;
       break;
     case OptionKind::kNumber:
-      if (const auto number = read_finite(text)) value = *number;
+      if (const auto number = read_number<double>(text)) value = *number;
       break;
     case OptionKind::kList:
       value = std::vector<std::string>{text};

@@ -1,9 +1,9 @@
 #include "train/block_rates.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/numbers.h"
 #include "models/config.h"
 
 namespace sdtune {
@@ -12,27 +12,13 @@ namespace {
 
 constexpr const char* kOption = "--block_lr";
 
-std::vector<std::string> words_of(const std::string& text) {
-  std::vector<std::string> words(1);
-  for (const char c : text) {
-    if (c == ',') {
-      words.emplace_back();
-    } else if (c != ' ') {
-      words.back() += c;
-    }
-  }
-  return words;
-}
-
-double rate_of(const std::string& text) {
-  double rate = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, rate);
-  if (error != std::errc() || stop != end || !(rate >= 0 && rate <= 1)) {
+double rate_of(std::string_view text) {
+  const std::optional<double> rate = number_in<double>(text);
+  if (!rate || *rate < 0 || *rate > 1) {
     throw UsageError(fmt::format("\"{}\" is no learning rate from 0 to 1", text), kOption,
                      "give numbers as 1e-6 with commas between, or name=number pairs");
   }
-  return rate;
+  return *rate;
 }
 
 // "down_blocks.2.resnets.1.…" has 2 and 1 at these places.
@@ -73,11 +59,13 @@ int64_t block_of(const UNetConfig& config, const std::string& parameter) {
 
 BlockRates::BlockRates(const std::string& text) {
   const bool named = text.find('=') != std::string::npos;
-  for (const std::string& word : words_of(text)) {
+  const std::vector<std::string_view> words = list_words(text);
+  if (words.empty()) throw UsageError("no learning rate is given", kOption);
+  for (const std::string_view word : words) {
     const size_t equals = word.find('=');
     if (!named) {
       by_block_.push_back(rate_of(word));
-    } else if (equals == 0 || equals == std::string::npos) {
+    } else if (equals == 0 || equals == word.npos) {
       throw UsageError(fmt::format("\"{}\" is not of the form name=number", word), kOption);
     } else {
       by_name_.emplace_back(word.substr(0, equals), rate_of(word.substr(equals + 1)));

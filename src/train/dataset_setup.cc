@@ -1,11 +1,11 @@
 #include "train/dataset_setup.h"
 
 #include <algorithm>
-#include <charconv>
 #include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/numbers.h"
 #include "data/dataset_config.h"
 #include "data/image_index.h"
 
@@ -17,14 +17,9 @@ namespace fs = std::filesystem;
 
 std::optional<FaceCropRange> face_crop_range(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
-  FaceCropRange range;
-  const char* end = text->data() + text->size();
-  const auto low = std::from_chars(text->data(), end, range.low);
-  if (low.ec == std::errc() && low.ptr != end && *low.ptr == ',') {
-    const auto high = std::from_chars(low.ptr + 1, end, range.high);
-    if (high.ec == std::errc() && high.ptr == end && range.low > 0 && range.low <= range.high) {
-      return range;
-    }
+  if (const auto words = list_words(*text); words.size() == 2) {
+    const auto low = number_in<double>(words[0]), high = number_in<double>(words[1]);
+    if (low && high && *low > 0 && *low <= *high) return FaceCropRange{*low, *high};
   }
   throw UsageError(fmt::format("\"{}\" is not two numbers, the first not above the second", *text),
                    "--face_crop_aug_range", "as 2.0,4.0");

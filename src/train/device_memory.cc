@@ -18,4 +18,10 @@ uint64_t bytes_free(c10::Device device) {
   return c10::getDeviceAllocator(c10::kCUDA)->getMemoryInfo(device.index()).first;
 }
 
+bool is_out_of_memory(const c10::Error& error) {
+  // The CPU's allocator has no class of its own for it.
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
+}
+
 }  // namespace sdtune

@@ -2,10 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include <charconv>
-
 #include "base/error.h"
 #include "base/log.h"
+#include "base/numbers.h"
 #include "models/hypernetwork_file.h"
 #include "models/unet_2d_condition.h"
 
@@ -13,22 +12,17 @@ namespace sdtune {
 
 namespace {
 
-// "1,2,1"
 std::vector<double> factors(const std::string& text) {
   std::vector<double> numbers;
-  const char* at = text.data();
-  const char* end = at + text.size();
-  while (true) {
-    double number = 0;
-    const auto [next, failure] = std::from_chars(at, end, number);
-    if (failure != std::errc() || (next != end && *next != ',')) {
+  for (const std::string_view word : list_words(text)) {
+    const std::optional<double> number = number_in<double>(word);
+    if (!number) {
       throw UsageError(fmt::format("\"{}\" is no list of numbers", text),
                        "--hypernetwork_layer_structure", "give multiples of a width, as 1,2,1");
     }
-    numbers.push_back(number);
-    if (next == end) return numbers;
-    at = next + 1;
+    numbers.push_back(*number);
   }
+  return numbers;
 }
 
 HypernetworkLayout layout_of(const HypernetworkOptions& options) {

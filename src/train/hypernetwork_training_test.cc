@@ -56,7 +56,7 @@ TEST(HypernetworkTraining, RefusesWhatDoesNotGoWithIt) {
 
 TEST(HypernetworkTraining, RefusesStructuresThatAreNone) {
   for (const char* text :
-       {"", "1", "1,2", "1,,1", "1,x,1", "1,2,1,", "1 2 1", "1,nan,1", "1,0,1"}) {
+       {"", "1", "1,2", "1,,1", "1,x,1", "1,2,1,", "1;2;1", "1,nan,1", "1,0,1"}) {
     TrainOptions options = training();
     options.hypernetwork.layer_structure = text;
     EXPECT_THAT(refusal(options), HasSubstr("--hypernetwork_layer_structure")) << text;

@@ -1,5 +1,6 @@
 // The VAE as the latent cache wants it: pictures to the posterior's moments, and a fingerprint of
-// the weights that make them.
+// the weights that make them. Pictures are encoded whole, as nothing is to be learned from where
+// tiles were joined.
 #pragma once
 
 #include <ATen/core/Tensor.h>

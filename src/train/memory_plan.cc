@@ -84,11 +84,11 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
 // gradients that are there already.
 uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
   const uint64_t width = c10::elementSize(settings.compute);
-  const bool frozen = settings.frozen_unet;  // then in the computing type already
-  const uint64_t gradient =
-      settings.fused_backward || frozen ? 0 : c10::elementSize(settings.weights);
+  // A hypernetwork's are shared by the units, and counted by the caller.
+  const bool gathers = !settings.fused_backward && settings.hypernetwork == nullptr;
+  const uint64_t gradient = gathers ? c10::elementSize(settings.weights) : 0;
   // Weights of another type are kept as they were computed with.
-  const uint64_t cast = settings.compute == settings.weights || frozen ? 0 : width;
+  const uint64_t cast = settings.compute == settings.weights ? 0 : width;
   uint64_t kept = 0;
   for (const UnitMemory& unit : units) {
     kept += width * unit.result;
@@ -132,7 +132,7 @@ MemorySettings memory_settings(const TrainOptions& options, const Trainee& train
           options.run.gradient_checkpointing,
           options.precision.fused_backward_pass,
           options.ema.ema && !(options.ema.ema_cpu && trainee.device.is_cuda()),
-          trainee.hypernetwork != nullptr};
+          trainee.hypernetwork.get()};
 }
 
 MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
@@ -149,10 +149,11 @@ MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
       static_cast<double>(largest.tensor.numel()) *
       update_bytes_per_element(settings.optimizer_type, OptimizerArguments(settings.optimizer_args),
                                largest.tensor));
-  const std::vector<UnitMemory> units =
-      unet_memory(trainee.source->unet_config, largest_input(trainee, dataset));
+  const std::vector<UnitMemory> units = unet_memory(
+      trainee.source->unet_config, largest_input(trainee, dataset), settings.hypernetwork);
   plan.activations = all_activations(units, settings);
-  const uint64_t backward = backward_peak(units, settings);
+  const bool shares = settings.hypernetwork != nullptr && !settings.fused_backward;
+  const uint64_t backward = backward_peak(units, settings) + (shares ? plan.gradients : 0);
   const uint64_t update = plan.gradients + plan.update;
   const uint64_t moving = settings.fused_backward ? backward + update : std::max(backward, update);
   plan.peak = plan.loaded + plan.optimizer + plan.average + moving;

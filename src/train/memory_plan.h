@@ -22,7 +22,7 @@ struct MemorySettings {
   bool checkpointing = false;
   bool fused_backward = false;
   bool ema = false;
-  bool frozen_unet = false;  // beneath a hypernetwork
+  const Hypernetwork* hypernetwork = nullptr;  // trained, and the U-Net beneath it frozen
 };
 
 // In bytes, of the process, or of the device on CUDA.

@@ -93,6 +93,32 @@ TEST_F(Memory, FusedUpdatesHoldOneGradientAndWhatTheRuleNeeds) {
   EXPECT_GT(plan(trained, settings).peak, fused + plan(trained, settings).weights / 2);
 }
 
+TEST_F(Memory, CountsWhatAHypernetworkLearnsAndKeeps) {
+  dataset_.buckets[0].size = {1024, 1024};
+  options_.hypernetwork.module = "hypernetwork_nai";
+  const Trainee small = trainee();
+  options_.hypernetwork.layer_structure = "1,8,1";
+  const Trainee large = trainee();
+  const MemoryPlan with_small = plan(small), with_large = plan(large);
+  EXPECT_LT(with_small.weights, with_small.loaded / 4);
+  EXPECT_EQ(with_large.gradients, with_large.weights);
+  // Four times as wide between its layers: so are its weights, gradients and moments, and more is
+  // kept.
+  EXPECT_NEAR(static_cast<double>(with_large.weights) / static_cast<double>(with_small.weights), 4,
+              0.1);
+  EXPECT_GT(with_large.activations, with_small.activations);
+  EXPECT_GT(with_large.peak - with_large.loaded,
+            with_small.peak - with_small.loaded + 3 * (with_large.weights - with_small.weights));
+  // All of its gradients are there at the peak, which updates in the backward pass spare.
+  MemorySettings settings = memory_settings(options_, large);
+  settings.optimizer_type = "AdamW8bit";
+  const MemoryPlan gathered = plan(large, settings);
+  settings.fused_backward = true;
+  const MemoryPlan fused = plan(large, settings);
+  EXPECT_LT(fused.gradients, gathered.gradients / 2);
+  EXPECT_EQ(gathered.peak - fused.peak, gathered.gradients - fused.gradients - fused.update);
+}
+
 TEST_F(Memory, StateOnTheHostTakesNoneOfTheDevice) {
   Trainee trained = trainee();
   MemorySettings settings = memory_settings(options_, trained);

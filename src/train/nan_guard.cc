@@ -1,6 +1,7 @@
 #include "train/nan_guard.h"
 
 #include <ATen/ops/isfinite.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +41,20 @@ std::string first_bad_picture(const Dataset& dataset, std::span<const LoadedBatc
     return dataset.items[static_cast<size_t>(batch.items[index])].image.string();
   }
   return "";
+}
+
+std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches) {
+  constexpr size_t kNamed = 8;
+  std::vector<std::string> names;
+  size_t count = 0;
+  for (const LoadedBatch& batch : batches) {
+    for (const int64_t item : batch.items) {
+      if (++count <= kNamed)
+        names.push_back(dataset.items[static_cast<size_t>(item)].image.filename().string());
+    }
+  }
+  return fmt::format("{}{}", fmt::join(names, ", "),
+                     count > kNamed ? fmt::format(" and {} more", count - kNamed) : "");
 }
 
 NanGuard::Verdict NanGuard::judge(bool finite, bool has_state) {

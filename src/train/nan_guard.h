@@ -19,6 +19,9 @@ std::string first_bad_tensor(const Optimizer& optimizer);
 // The file of the first picture whose pixels or kept latents are not finite, "" when all are.
 std::string first_bad_picture(const Dataset& dataset, std::span<const LoadedBatch> batches);
 
+// The names of a step's pictures, or of the first of many.
+std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches);
+
 class NanGuard {
  public:
   explicit NanGuard(int64_t max_steps) : max_steps_(max_steps) {}

@@ -1,12 +1,12 @@
 #include "train/objective.h"
 
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/numbers.h"
 
 namespace sdtune {
 
@@ -54,26 +54,19 @@ void check_timesteps(const NoiseOptions& noise, const TimestepSettings& timestep
   }
 }
 
-// Numbers with commas or white space between, from a file of that name or from the text itself.
+// From a file of that name or from the text itself.
 std::vector<double> read_weights(const std::string& given) {
-  constexpr const char* kSpace = ", \t\r\n";
   std::error_code ignored;
   const std::string text =
       std::filesystem::is_regular_file(given, ignored) ? read_file(given, kMaxWeightsBytes) : given;
   std::vector<double> weights;
-  for (size_t at = text.find_first_not_of(kSpace); at < text.size();) {
-    const size_t end = std::min(text.find_first_of(kSpace, at), text.size());
-    double weight = 0;
-    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, weight);
-    if (error != std::errc() || stop != text.data() + end || !(weight >= 0) ||
-        !std::isfinite(weight)) {
-      throw UsageError(
-          fmt::format("\"{}\" is no weight", text.substr(at, std::min<size_t>(end - at, 40))),
-          "--timestep_weights",
-          "give numbers of at least 0 with commas between, or a text file of them");
+  for (const std::string_view word : list_words(text)) {
+    const std::optional<double> weight = number_in<double>(word);
+    if (!weight || *weight < 0) {
+      throw UsageError(fmt::format("\"{}\" is no weight", word.substr(0, 40)), "--timestep_weights",
+                       "give numbers of at least 0 with commas between, or a text file of them");
     }
-    weights.push_back(weight);
-    at = text.find_first_not_of(kSpace, end);
+    weights.push_back(*weight);
   }
   if (weights.empty() || weights.size() > static_cast<size_t>(kTrainTimesteps)) {
     throw UsageError(fmt::format("{} weights are given", weights.size()), "--timestep_weights",

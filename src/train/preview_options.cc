@@ -16,10 +16,6 @@ bool has_time(const PreviewOptions& options) {
 
 }  // namespace
 
-bool draws_previews(const PreviewOptions& options) {
-  return options.sample_prompts && has_time(options);
-}
-
 void validate(const PreviewOptions& options) {
   if (has_time(options) && !options.sample_prompts) {
     throw UsageError("there are no prompts to draw pictures from",
@@ -29,10 +25,10 @@ void validate(const PreviewOptions& options) {
   if (!has_time(options) && options.sample_prompts) {
     log_warning("--sample_prompts has no effect without --sample_every_n_steps or _epochs");
   }
-  if (has_time(options)) read_preview_prompts(options);
 }
 
 std::vector<PromptLine> read_preview_prompts(const PreviewOptions& options) {
+  if (!options.sample_prompts || !has_time(options)) return {};
   PictureRequest defaults;
   defaults.steps = kSteps;
   defaults.sampler = options.sample_sampler;

@@ -35,14 +35,12 @@ struct PreviewOptions {
   }
 };
 
-// Whether pictures are to be drawn at all.
-bool draws_previews(const PreviewOptions& options);
-
-// The prompts of --sample_prompts, which must be set. Errors as read_prompt_file().
+// The prompts to draw, none where there is no time to draw them. What is passed over in them is
+// logged. Errors as read_prompt_file().
 std::vector<PromptLine> read_preview_prompts(const PreviewOptions& options);
 
-// UsageError for prompts that cannot be read, and for a time to draw without prompts; a logged
-// warning for prompts without a time.
+// UsageError for a time to draw without prompts; a logged warning for prompts without a time. The
+// prompts are not read.
 void validate(const PreviewOptions& options);
 
 }  // namespace sdtune

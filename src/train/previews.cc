@@ -92,11 +92,9 @@ ContactSheet sheet_of(const Drawn& drawn, const std::vector<int64_t>& steps) {
 
 }  // namespace
 
-Previews::Previews(const TrainOptions& options, RunFolder& record, const Rank& rank)
-    : options_(options),
-      record_(record),
-      rank_(rank),
-      prompts_(read_preview_prompts(options.preview)) {
+Previews::Previews(const TrainOptions& options, std::vector<PromptLine> prompts, RunFolder& record,
+                   const Rank& rank)
+    : options_(options), record_(record), rank_(rank), prompts_(std::move(prompts)) {
   for (size_t i = 0; i < prompts_.size(); ++i) {
     PictureRequest& request = prompts_[i].request;
     request.seed = prompts_[i].seeds.empty()
@@ -132,6 +130,7 @@ void Previews::draw_all(Trainee& trainee, int64_t step, int64_t epochs_done) {
   DrawSettings settings;
   settings.goes_on = [] { return stop_signal() == 0; };
   make_writable_folder(options_.run.output_dir / "sample");
+  int drawn = 0;
   for (size_t i = rank_.rank; i < prompts_.size(); i += rank_.world_size) {
     const PictureRequest& request = prompts_[i].request;
     const std::vector<Image> pictures = draw_pictures(models, settings, {&request, 1});
@@ -143,8 +142,9 @@ void Previews::draw_all(Trainee& trainee, int64_t step, int64_t epochs_done) {
                              {"path", path.string()},
                              {"prompt", request.prompt},
                              {"seed", request.seed}});
+    ++drawn;
   }
-  log_info("drew {} pictures at step {}", prompts_.size(), step);
+  log_info("drew {} pictures at step {}", drawn, step);
 }
 
 fs::path Previews::path_for(size_t prompt, int64_t step, int64_t epochs_done) const {

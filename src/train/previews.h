@@ -17,14 +17,15 @@ namespace sdtune {
 
 class Previews {
  public:
-  // Reads the prompts; `options` and `record` must outlive it. A prompt without a seed gets one
-  // from the run's, which must be set, and its place, so that it begins with the same noise each
-  // time.
-  Previews(const TrainOptions& options, RunFolder& record, const Rank& rank);
+  // `options` and `record` must outlive it. A prompt without a seed gets one from the run's, which
+  // must be set, and its place, so that it begins with the same noise each time. Of several
+  // processes each draws its share of the prompts, which go round.
+  Previews(const TrainOptions& options, std::vector<PromptLine> prompts, RunFolder& record,
+           const Rank& rank);
 
   bool is_due(int64_t step, bool ends_epoch, int64_t epochs_done) const;
 
-  // Draws this process's share of the prompts with the averaged weights, where there are any, and
+  // Draws this process's share with the averaged weights, where there are any, and
   // writes them under sample/ with sd-scripts' names. The trainee must still have its VAE.
   // `epochs_done` names the files where pictures are drawn by epochs, or before the first step.
   void draw(Trainee& trainee, int64_t step, int64_t epochs_done);

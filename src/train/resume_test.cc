@@ -6,9 +6,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "image/test_pictures.h"
-#include "models/small_models_for_test.h"
 #include "optim/make_optimizer.h"
-#include "train/random_model.h"
+#include "train/tiny_model_for_test.h"
 #include "train/trainer.h"
 
 namespace sdtune {
@@ -45,17 +44,7 @@ class Resume : public testing::TestWithParam<std::string> {
     configure_log({.level = LogLevel::kError});
     at::set_num_threads(1);  // more would wait for each other on a busy machine
     shared_ = std::make_unique<TestFolder>();
-    RandomModel sizes{small_unet_v1(), small_vae(), small_clip()};
-    sizes.unet.block_out_channels = {32};
-    sizes.unet.down_attention = {true};
-    sizes.unet.num_heads = {8};
-    // Nearly all of the parameters stand in the table of words, so it is narrow.
-    sizes.text.vocab_size = 49408;
-    sizes.text.hidden_size = sizes.unet.cross_attention_dim = 8;
-    sizes.text.intermediate_size = 16;
-    sizes.text.num_hidden_layers = 1;
-    sizes.vae.block_out_channels = {32, 32, 32, 32};  // an eighth of the side, as real ones
-    write_random_model(*shared_ / "model", sizes);
+    write_random_model(*shared_ / "model", tiny_model());
     fs::create_directories(*shared_ / "pictures");
     for (int i = 0; i < kPictures; ++i) {
       const std::string name = "pictures/" + std::to_string(i);

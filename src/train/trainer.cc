@@ -7,13 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/rank.h"
 #include "base/system.h"
+#include "data/dataset_facts.h"
 #include "options/config_file.h"
 #include "options/option_table.h"
-#include "train/latent_encoder.h"
+#include "train/device_memory.h"
 #include "train/loss_curve.h"
 
 namespace sdtune {
@@ -25,33 +25,9 @@ int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
          options.run.gradient_accumulation_steps;
 }
 
-// Which pictures with which captions, so that a resumed run can tell whether they changed.
-std::string fingerprint(const Dataset& dataset) {
-  Hasher hasher;
-  for (const Item& item : dataset.items) {
-    hasher.update(item.image.filename().string() + "\n" + item.caption + "\n");
-  }
-  return hasher.hex();
-}
-
-// Whether kept latents cannot stand in for the pictures.
-bool augments_pixels(const Dataset& dataset) {
-  return std::any_of(dataset.subsets.begin(), dataset.subsets.end(), changes_pixels);
-}
-
-// Whether the text encoder is asked the same thing in every epoch.
-bool captions_stay(const Dataset& dataset) {
-  return std::all_of(dataset.items.begin(), dataset.items.end(), [&](const Item& item) {
-    return is_constant(item.caption, dataset.subsets[item.subset].caption);
-  });
-}
-
 // A loss that is to be masked needs masks.
 void check_masks(const TrainOptions& options, const Dataset& dataset) {
-  const bool has_masks =
-      std::any_of(dataset.subsets.begin(), dataset.subsets.end(),
-                  [](const SubsetOptions& s) { return s.alpha_mask || !s.mask_dir.empty(); });
-  if (!options.loss.masked_loss || has_masks) return;
+  if (!options.loss.masked_loss || has_masks(dataset)) return;
   throw UsageError("there are no masks for the loss", "--masked_loss",
                    "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
                    "masks with --conditioning_data_dir");
@@ -61,27 +37,6 @@ DatasetSetup read_pictures(const TrainOptions& options) {
   DatasetSetup setup = read_dataset(options.dataset);
   check_masks(options, setup.dataset);
   return setup;
-}
-
-// The names of a step's pictures, or of the first of many.
-std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches) {
-  constexpr size_t kNamed = 8;
-  std::vector<std::string> names;
-  size_t count = 0;
-  for (const LoadedBatch& batch : batches) {
-    for (const int64_t item : batch.items) {
-      if (++count <= kNamed)
-        names.push_back(dataset.items[static_cast<size_t>(item)].image.filename().string());
-    }
-  }
-  return fmt::format("{}{}", fmt::join(names, ", "),
-                     count > kNamed ? fmt::format(" and {} more", count - kNamed) : "");
-}
-
-bool is_out_of_memory(const c10::Error& error) {
-  // The CPU's allocator has no class of its own for it.
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         std::string_view(error.what()).find("can't allocate memory") != std::string_view::npos;
 }
 
 // The state to go on from. A run that begins anew gets its seed here, before weights are drawn.
@@ -100,7 +55,7 @@ std::optional<std::filesystem::path> choose_start(TrainOptions& options) {
 
 }  // namespace
 
-Trainer::Trainer(TrainOptions& options, at::Device device)
+Trainer::Trainer(TrainOptions& options, at::Device device, std::vector<PromptLine> prompts)
     : options_(options),
       start_(choose_start(options)),
       data_(read_pictures(options)),
@@ -118,8 +73,9 @@ Trainer::Trainer(TrainOptions& options, at::Device device)
   if (start_) resume_from(*start_);
   run_folder_ = std::make_unique<RunFolder>(options.run.output_dir, base_name(options),
                                             to_toml(describe(options), /*all=*/true));
-  if (draws_previews(options.preview)) {
-    previews_ = std::make_unique<Previews>(options, *run_folder_, rank_from_environment());
+  if (!prompts.empty()) {
+    previews_ = std::make_unique<Previews>(options, std::move(prompts), *run_folder_,
+                                           rank_from_environment());
   }
   checkpoints_ = std::make_unique<Checkpoints>(options, trainee_, *run_folder_,
                                                epochs_between_saves(options.save, epochs()),
@@ -191,11 +147,13 @@ int Trainer::run() {
   if (validation_pictures_) {
     validation_.emplace(*validation_pictures_, trainee_, options_.validation);
   }
-  if (const int signal = prepare_latents()) return 128 + signal;
+  source_ = make_batch_source(options_, data_, trainee_);
+  if (source_.signal != 0) return 128 + source_.signal;
+  if (source_.latents && !previews_) trainee_.vae.reset();
   if (previews_ && options_.preview.sample_at_first && position_.step == 0) {
     previews_->draw(trainee_, 0, 0);
   }
-  if (options_.loss.masked_loss) source_ = masked_source(std::move(source_));
+  if (options_.loss.masked_loss) source_.items = masked_source(std::move(source_.items));
   const StopRequest request = train();
   return request.kind == StopRequest::Kind::kNone ? finish() : stop(request);
 }
@@ -209,7 +167,7 @@ StopRequest Trainer::train() {
                       .threads = loader_threads(options_.dataset),
                       .gradient_accumulation_steps = options_.run.gradient_accumulation_steps,
                       .total_steps = total_steps_,
-                      .source = source_});
+                      .source = source_.items});
   Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
   while (position_.step < total_steps_) {
     const StopRequest request = control_->asked();
@@ -235,34 +193,6 @@ StopRequest Trainer::train() {
     save_due_at(batches.back());
   }
   return {};
-}
-
-// Where batches come from: pictures, or latents that were kept. Returns the signal that stopped it.
-int Trainer::prepare_latents() {
-  const CacheFlags& flags = options_.dataset.cache;
-  source_ = pixel_source(options_.dataset.pictures.fast_decode);
-  LatentCacheOptions cache = latent_cache_options(options_.dataset, data_.index.get());
-  // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
-  if (!flags.cache_latents && !flags.cache_latents_to_disk) {
-    if (!uses_found_latents(options_.dataset) || augments_pixels(data_.dataset)) return 0;
-    cache.to_disk = true;
-  }
-  const LatentEncoder encoder = latent_encoder(*trainee_.vae, *trainee_.source, trainee_.device);
-  latents_ = std::make_unique<LatentCache>(data_.dataset, cache);
-  if (flags.cache_latents || flags.cache_latents_to_disk) {
-    log_report(latents_->fill(encoder));
-    if (stop_signal() != 0) return stop_signal();
-  } else if (latents_->is_complete(encoder.fingerprint)) {
-    log_info("all pictures have latents beside them, which are used");
-  } else {
-    log_warning(
-        "not every picture has latents that can be used; all are encoded as they come. `sdtune "
-        "prepare` makes the missing ones");
-    return 0;
-  }
-  source_ = latents_->source();
-  if (!previews_) trainee_.vae.reset();
-  return 0;
 }
 
 // As many batches as are accumulated for one step; fewer at the end of an epoch.

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "base/progress.h"
-#include "data/latent_cache.h"
 #include "data/loader.h"
+#include "train/batch_source.h"
 #include "train/checkpoints.h"
 #include "train/dataset_setup.h"
 #include "train/loss_bands.h"
@@ -33,8 +33,8 @@ class Trainer {
  public:
   // Reads the pictures' headers and the model, and the state when the run resumes. `options` must
   // be validated and outlive the trainer; a seed that was not given is drawn (or the state's) and
-  // stored in them.
-  Trainer(TrainOptions& options, at::Device device);
+  // stored in them. `prompts` are the previews', as read_preview_prompts() gives them.
+  Trainer(TrainOptions& options, at::Device device, std::vector<PromptLine> prompts = {});
 
   // Trains to the end. Returns the exit code: 0, also when it was paused or its time was up;
   // 128 + the signal that stopped it; 1 when the last model or state could not be written. Saves
@@ -46,7 +46,6 @@ class Trainer {
   // Weights, optimizer and loss scale of a state that was read.
   void take_weights(const std::filesystem::path& folder, const RunState& state);
   void announce() const;
-  int prepare_latents();
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
   StepResult step(std::span<const LoadedBatch> batches);
@@ -79,8 +78,7 @@ class Trainer {
   std::unique_ptr<RunFolder> run_folder_;
   std::unique_ptr<Previews> previews_;
   Trace trace_;
-  std::unique_ptr<LatentCache> latents_;
-  ItemSource source_;
+  BatchSource source_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<RunControl> control_;
   std::unique_ptr<RunLog> log_;

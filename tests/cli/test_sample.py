@@ -1,10 +1,13 @@
 """`sdtune sample`: files, names, PNG texts, seeds, pictures to start from."""
 
 import re
+import signal
+import time
 
 import numpy
 import pytest
 from PIL import Image
+from running import start_sdtune
 
 
 def sample(sdtune, model, folder, *more):
@@ -39,14 +42,15 @@ def test_a_picture_says_what_it_was_drawn_from(sdtune, small_models, tmp_path):
 
 def test_lines_of_a_file_have_options_of_their_own(sdtune, small_models, tmp_path):
     file = tmp_path / "prompts.txt"
-    file.write_text("# two prompts\n\na cat --w 128 --d 3,4 --s 2\na dog --f the dog --ss euler --zz 1\n")
+    file.write_text("# two prompts\n\na cat --w 128 --d 3,4 --s 2\na dog --f the dog --ss euler --zz 1\n"
+                    "no path --f a/b\n")
     result = sample(sdtune, small_models(), tmp_path / "out", f"--from_file={file}", "--images_per_prompt=2",
                     f"--contact_sheet={tmp_path / 'sheet.png'}")
     assert "--zz" in result.stderr
     found = names(tmp_path / "out")
-    assert [re.sub(r"\d{14}", "T", name) for name in found] == ["im_T_001_3.png", "im_T_002_4.png", "the dog.png",
-                                                                  "the dog_002.png"]
-    assert pixels(tmp_path / "out" / found[0]).shape == (64, 128, 3)
+    assert [re.sub(r"\d{14}", "T", name) for name in found] == [
+        "a_b.png", "a_b_002.png", "im_T_001_3.png", "im_T_002_4.png", "the dog.png", "the dog_002.png"]
+    assert pixels(tmp_path / "out" / found[2]).shape == (64, 128, 3)
     with Image.open(tmp_path / "out" / "the dog.png") as picture:
         assert picture.text["sampler"] == "euler"
     sheet = pixels(tmp_path / "sheet.png")
@@ -80,9 +84,14 @@ def test_rounds_seeds_and_choices(sdtune, small_models, tmp_path):
     rounds = texts("--prompt=a", "--n_iter=2", "--images_per_prompt=2", "--iter_same_seed")
     seeds = [text["seed"] for text in rounds]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
-    listed = texts("--prompt={e$$red|blue} cat")
-    assert [text["prompt"] for text in listed] == ["red cat", "blue cat"]
-    assert listed[0]["seed"] == listed[1]["seed"]
+    listed = texts("--prompt={e$$red|blue} cat", "--n_iter=2")
+    assert [text["prompt"] for text in listed] == ["red cat", "blue cat"] * 2
+    seeds = [text["seed"] for text in listed]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("".join(f"{letter}\n" for letter in "abcdef"))
+    shuffled = [text["prompt"] for text in texts(f"--from_file={prompts}", "--shuffle_prompts")]
+    assert shuffled != sorted(shuffled) == list("abcdef")
     drawn = texts("--prompt={a|b|c|d|e|f|g|h}", "--images_per_prompt=8")
     assert len({text["prompt"] for text in drawn}) > 1
     assert [t["prompt"] for t in texts("--prompt={a|b|c|d|e|f|g|h}", "--images_per_prompt=8")] == [
@@ -92,9 +101,9 @@ def test_rounds_seeds_and_choices(sdtune, small_models, tmp_path):
 def test_starting_from_a_picture(sdtune, small_models, tmp_path):
     start = tmp_path / "start.png"
     numbers = numpy.random.default_rng(0).integers(0, 255, (3, 4, 3), dtype=numpy.uint8)
-    Image.fromarray(numbers).resize((100, 70), Image.BICUBIC).save(start)
+    Image.fromarray(numbers).resize((108, 70), Image.BICUBIC).save(start)
     mask = tmp_path / "mask.png"
-    Image.new("L", (100, 70), 0).save(mask)
+    Image.new("L", (108, 70), 0).save(mask)
     model = small_models()
     out = tmp_path / "out"
     plain = ["sample", f"--ckpt={model}", f"--outdir={out}", "--steps=4", "--device=cpu", "--seed=1",
@@ -139,6 +148,51 @@ def test_options_of_models_and_drawing(sdtune, small_models, tmp_path, family, p
     sample(sdtune, small_models(family, prediction), tmp_path, f"--prompt={prompt}", "--seed=3",
            "--sequential_file_name", *more)
     assert pixels(tmp_path / "im_000001.png").std() > 5
+
+
+OPTIONS_TO_SEE = {
+    "v1": ["--clip_skip=2", "--emb_normalize_mode=none", "--force_scheduler_zero_steps_offset", "--noise_offset_prob=1",
+           "--pyramid_noise_prob=1", "--vae_slices=2", "--max_embeddings_multiples=2", "--negative_scale=3", "--bf16"],
+    "v2": ["--zero_terminal_snr"],
+}
+
+
+@pytest.mark.parametrize("family, prediction", [("v1", "epsilon"), ("v2", "v_prediction")])
+def test_each_option_is_seen_in_the_picture(sdtune, small_models, tmp_path, family, prediction):
+    # A side of over 512 pixels, so that two tiles are possible; weights, and words for two chunks.
+    prompt = "a (cat:1.4) " + "with a hat " * 30
+    args = [f"--prompt={prompt} --n bad", "--seed=3", "--sequential_file_name", "--W=640", "--steps=2"]
+    args += ["--v2", "--v_parameterization"] if family == "v2" else []
+    sample(sdtune, small_models(family, prediction), tmp_path, *args)
+    plain = pixels(tmp_path / "im_000001.png")
+    for option in OPTIONS_TO_SEE[family]:
+        sample(sdtune, small_models(family, prediction), tmp_path, *args, option)
+        assert (pixels(tmp_path / "im_000001.png") != plain).any(), option
+
+
+def test_the_strength_of_the_first_stage(sdtune, small_models, tmp_path):
+    start = tmp_path / "start.png"
+    Image.fromarray(numpy.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=numpy.uint8)).save(start)
+    small = []
+    for strength in (0, 1):
+        folder = tmp_path / str(strength)
+        sample(sdtune, small_models(), folder, "--prompt=a", "--seed=3", f"--image_path={start}",
+               "--sequential_file_name", "--highres_fix_scale=1", "--highres_fix_steps=2", "--highres_fix_save_1st",
+               f"--highres_fix_strength={strength}")
+        small.append(pixels(folder / "im_0000001.png"))
+    assert abs(small[0] - small[1]).max() > 8
+
+
+def test_a_signal_ends_it(small_models, tmp_path):
+    out = tmp_path / "out"
+    process = start_sdtune("sample", f"--ckpt={small_models()}", f"--outdir={out}", "--prompt=a", "--W=64", "--H=64",
+                           "--steps=1000", "--n_iter=100", "--device=cpu")
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:  # it is made after the handlers are
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not names(out)
 
 
 @pytest.mark.parametrize("args, words", [

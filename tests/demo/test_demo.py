@@ -61,4 +61,4 @@ def test_the_demo_leaves_what_it_says(demo):
     for name in ("sample/contact-sheet.png", "demo-run/loss.png", "demo.safetensors", "demo-diffusers/model_index.json"):
         assert (demo / "output" / name).is_file()
     drawn = [event for event in read_events(demo / "output", "demo") if event["event"] == "sample"]
-    assert {event["step"] for event in drawn} == {0, 50, 100, 150, 200}
+    assert {event["step"] for event in drawn} == {0, 100, 200, 300, 400}

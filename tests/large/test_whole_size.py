@@ -83,6 +83,12 @@ MODES = {
     "full bf16, AdaFactor, checkpointing, fused": ["--mixed_precision=bf16", "--full_bf16", "--gradient_checkpointing",
                                                    "--optimizer_type=AdaFactor", "--fused_backward_pass",
                                                    "--max_grad_norm=0"],
+    "hypernetwork, fp32": ["--hypernetwork_module=hypernetwork_nai"],
+    "hypernetwork, deep, bf16": ["--hypernetwork_module=hypernetwork_nai", "--mixed_precision=bf16",
+                                 "--hypernetwork_layer_structure=1,2,2,1", "--hypernetwork_activation=mish",
+                                 "--hypernetwork_layer_norm"],
+    "hypernetwork, bf16, checkpointing": ["--hypernetwork_module=hypernetwork_nai", "--mixed_precision=bf16",
+                                          "--gradient_checkpointing"],
 }
 
 

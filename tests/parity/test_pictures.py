@@ -1,9 +1,12 @@
 """Pictures from prompts, against Diffusers' pipeline with the same model, noise and sampler."""
 
+import itertools
+
 import diffusers
 import numpy
 import pytest
 import torch
+from diffusers.schedulers import scheduling_euler_ancestral_discrete as euler_a
 from parity.small_models import make_scheduler  # noqa: F401  (sets what Diffusers reads)
 from philox import normals
 from PIL import Image
@@ -15,6 +18,7 @@ SAMPLERS = {
     "ddim": lambda prediction: diffusers.DDIMScheduler(
         **BETAS, clip_sample=False, steps_offset=1, prediction_type=prediction),
     "euler": lambda prediction: diffusers.EulerDiscreteScheduler(**BETAS, prediction_type=prediction),
+    "euler_a": lambda prediction: diffusers.EulerAncestralDiscreteScheduler(**BETAS, prediction_type=prediction),
 }
 WIDTH, HEIGHT, SEED, STEPS, SCALE = 96, 64, 11, 6, 5.0
 PROMPT, NEGATIVE = "a black cat on a mat", "blurry"
@@ -36,7 +40,9 @@ def diffusers_picture(model, sampler, prediction):
 
 @pytest.mark.parametrize("family, prediction", [("v1", "epsilon"), ("v2", "v_prediction")])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_picture_equals_diffusers(sdtune, small_models, tmp_path, sampler, family, prediction):
+def test_a_picture_equals_diffusers(sdtune, small_models, tmp_path, monkeypatch, sampler, family, prediction):
+    numbers = itertools.count(1)  # the noise of ancestral steps follows the first
+    monkeypatch.setattr(euler_a, "randn_tensor", lambda *_, **__: noise(SEED, next(numbers)))
     model = small_models(family, prediction)
     more = ["--v2", "--v_parameterization"] if family == "v2" else []
     result = sdtune("sample", f"--ckpt={model}", f"--prompt={PROMPT} --n {NEGATIVE} --f one", f"--W={WIDTH}",
