@@ -26,7 +26,8 @@ struct ConvertOptions {
 
   template <class V>
   void visit(V& v) {
-    v("model_to_load", model_to_load, "The model: a single file or a Diffusers folder.",
+    v("model_to_load", model_to_load,
+      "The model: a single file, a Diffusers folder or an id on the Hugging Face Hub.",
       Positional{}, Required{});
     v("model_to_save", model_to_save,
       "What to write: .safetensors or .ckpt for a single file, anything else for a folder.",
