@@ -2,7 +2,8 @@
 // test's tool, not installed.
 //
 //   sdtune-blip logits MODEL INPUTS.safetensors OUTPUT.safetensors [--bf16]
-//       INPUTS: `pixel_values`, `input_ids`. OUTPUT: `states` of the picture, `logits` of the words.
+//       INPUTS: `pixel_values`, `input_ids`. OUTPUT: `states` of the picture, `logits` of the
+//       words.
 //   sdtune-blip pixels PICTURE SIDE OUTPUT.safetensors
 //       OUTPUT: `pixel_values`.
 #include <ATen/ATen.h>
