@@ -156,6 +156,14 @@ def test_states_stay_here_unless_asked_for(hub, run, model, pictures, tmp_path):
     passes(run(*upload_args(model, pictures, tmp_path, "--save_state", "--huggingface_repo_visibility=public")))
     assert set(hub.repos["me/mine"].files) == {"runs/mine.safetensors", "runs/mine-step00000002.safetensors"}
     assert not hub.repos["me/mine"].private
+    assert hub.repos["me/mine"].type == "model"
+
+
+def test_another_kind_of_repository(hub, run, model, pictures, tmp_path):
+    passes(run(*upload_args(model, pictures, tmp_path, "--huggingface_repo_type=dataset", "--max_train_steps=1")))
+    assert hub.repos["me/mine"].type == "dataset"
+    assert set(hub.repos["me/mine"].files) == {"runs/mine.safetensors"}
+    assert any(path.startswith("/api/datasets/me/mine/commit/") for path in hub.paths("POST"))
 
 
 @pytest.mark.parametrize("more", [[], ["--async_upload"]])
