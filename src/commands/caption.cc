@@ -74,13 +74,10 @@ BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
 }
 
 // With the captioner, which is read for this alone.
-CaptionReport write_captions(const std::vector<CaptionedPicture>& pictures,
-                             const MakeCaptionsOptions& options, CaptionOutput& output) {
-  const std::vector<CaptionWork> work = work_of(words_of(options), pictures, output);
-  const auto is_done = [](const CaptionWork& one) { return one.done; };
-  if (std::all_of(work.begin(), work.end(), is_done)) {
-    return {.done_before = static_cast<int64_t>(work.size())};
-  }
+CaptionReport write_captions(const MakeCaptionsOptions& options,
+                             const std::vector<CaptionWork>& work,
+                             const std::vector<CaptionedPicture>& pictures, CaptionOutput& output) {
+  if (const auto report = report_if_done(work)) return *report;
   const BlipCaptioner blip(captioner_options(options));
   const Captioner captioner{
       .prepare = [&](const Image& image) { return blip_square(image, blip.image_size()); },
@@ -111,7 +108,8 @@ int run_caption(std::span<const std::string> args) {
   const PictureWords words = words_of(options);
   const std::vector<CaptionedPicture> pictures = find_pictures(words);
   const std::unique_ptr<CaptionOutput> output = open_output(words, pictures);
-  const CaptionReport report = write_captions(pictures, options, *output);
+  const CaptionReport report =
+      write_captions(options, work_of(words, pictures, *output), pictures, *output);
   return finish_words(words, pictures, report, *output);
 }
 

@@ -11,25 +11,23 @@
 #include "models/stable_diffusion.h"
 #include "options/command_line.h"
 #include "text/tokenizer_files.h"
+#include "train/save_model.h"
 
 namespace sdtune {
 
 namespace {
 
 // --fp16 and its like are short for --save_precision_as.
-SavePrecision save_precision(const ConvertOptions& options) {
+SavePrecision precision_of(const ConvertOptions& options) {
   const int flags = options.to_fp16 + options.to_bf16 + options.to_float;
   if (flags + (options.save_precision_as ? 1 : 0) > 1) {
     throw UsageError("more than one type is asked for", "--fp16, --bf16, --float",
                      "give one of them, or --save_precision_as");
   }
-  const std::string name = options.to_fp16    ? "fp16"
-                           : options.to_bf16  ? "bf16"
-                           : options.to_float ? "float"
-                                              : options.save_precision_as.value_or("");
-  if (name == "fp16") return SavePrecision::kFp16;
-  if (name == "bf16") return SavePrecision::kBf16;
-  return name == "float" ? SavePrecision::kFloat : SavePrecision::kAsTrained;
+  if (options.to_fp16) return save_precision("fp16");
+  if (options.to_bf16) return save_precision("bf16");
+  return save_precision(options.to_float ? std::optional<std::string>("float")
+                                         : options.save_precision_as);
 }
 
 SaveFormat format_of(const fs::path& path) {
@@ -72,7 +70,7 @@ int run_convert(std::span<const std::string> args) {
   if (!parse_command_line(table, args)) return 0;
 
   SaveRequest request;
-  request.precision = save_precision(options);
+  request.precision = precision_of(options);
   const auto source = open_model(
       {local_model(options.model_to_load, ModelUse::kWhole), options.v2, options.v_parameterization,
        options.vae ? local_model(*options.vae, ModelUse::kVae) : fs::path()});

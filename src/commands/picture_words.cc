@@ -97,6 +97,12 @@ std::vector<CaptionWork> work_of(const PictureWords& words,
   return work;
 }
 
+std::optional<CaptionReport> report_if_done(const std::vector<CaptionWork>& work) {
+  const auto is_done = [](const CaptionWork& one) { return one.done; };
+  if (!std::all_of(work.begin(), work.end(), is_done)) return std::nullopt;
+  return CaptionReport{.done_before = static_cast<int64_t>(work.size())};
+}
+
 int reader_threads(const std::optional<int64_t>& workers) {
   const int64_t cores = std::max(std::thread::hardware_concurrency(), 1u);
   return static_cast<int>(std::clamp<int64_t>(workers.value_or(cores), 1, 256));

@@ -39,6 +39,9 @@ std::vector<CaptionWork> work_of(const PictureWords& words,
                                  const std::vector<CaptionedPicture>& pictures,
                                  const CaptionOutput& output);
 
+// The report of a run that has nothing left to do, for which no model need be read.
+std::optional<CaptionReport> report_if_done(const std::vector<CaptionWork>& work);
+
 // --max_data_loader_n_workers, or all cores.
 int reader_threads(const std::optional<int64_t>& workers);
 

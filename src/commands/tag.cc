@@ -171,10 +171,7 @@ std::vector<std::string> write_tags(const TagWriter& writer, const std::string& 
 // With the tagger, which is read for this alone.
 CaptionReport tag_pictures(const TagOptions& options, const std::vector<CaptionWork>& work,
                            TagSink& sink) {
-  const auto is_done = [](const CaptionWork& one) { return one.done; };
-  if (std::all_of(work.begin(), work.end(), is_done)) {
-    return {.done_before = static_cast<int64_t>(work.size())};
-  }
+  if (const auto report = report_if_done(work)) return *report;
   const TaggerFiles files = files_of(options);
   const TagWriter writer = writer_of(options, files);
   Tagger tagger = open_tagger(options, files, writer);

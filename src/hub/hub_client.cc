@@ -28,8 +28,7 @@ std::string server_message(const HttpResponse& response) {
 }
 
 std::string page_of(const HubPlace& place, const HubSettings& settings) {
-  const std::string folder = place.type == "model" ? "" : place.type + "s/";
-  return settings.endpoint + "/" + folder + place.repo;
+  return settings.endpoint + "/" + repo_path(place);
 }
 
 Error not_reached(const HttpResponse& response, const HubSettings& settings) {

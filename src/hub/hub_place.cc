@@ -134,6 +134,10 @@ std::string percent_encode(std::string_view text, bool keep_slashes) {
   return encoded;
 }
 
+std::string repo_path(const HubPlace& place) {
+  return (place.type == "model" ? "" : place.type + "s/") + place.repo;
+}
+
 std::string name_of(const HubPlace& place) {
   return place.repo + (place.path.empty() ? "" : "/" + place.path) +
          (place.revision == "main" ? "" : "@" + place.revision);

@@ -33,6 +33,9 @@ bool is_safe_path(std::string_view path);
 // For one part of a URL, or with the slashes of a path kept.
 std::string percent_encode(std::string_view text, bool keep_slashes = false);
 
+// What follows the Hub's address: "org/name", and "datasets/org/name" of another type.
+std::string repo_path(const HubPlace& place);
+
 // How messages name it: "org/name", "org/name@revision", "org/name/file".
 std::string name_of(const HubPlace& place);
 

@@ -8,34 +8,24 @@
 #include <optional>
 
 #include "base/numbers.h"
+#include "hub/upload_request.h"
 
 namespace sdtune {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kFilesAtOnce = 256;
-constexpr double kPatience = 300;  // a server takes its time to look at gigabytes
-
-Error bad_answer(const HubPlace& place) {
-  return Error("the Hub's answer to an upload is none", place.repo, "check HF_ENDPOINT");
-}
+constexpr const char* kLfs = "application/vnd.git-lfs+json";
 
 HttpRequest lfs_post(std::string url, const json& body) {
-  HttpRequest request;
-  request.method = "POST";
-  request.url = std::move(url);
-  request.headers = {"Accept: application/vnd.git-lfs+json",
-                     "Content-Type: application/vnd.git-lfs+json"};
-  request.body = body.dump();
-  request.patience_s = kPatience;
+  HttpRequest request = upload_post(std::move(url), body.dump(), kLfs);
+  request.headers.push_back(std::string("Accept: ") + kLfs);
   return request;
 }
 
 std::string batch_url(const HubClient& client, const HubPlace& place) {
-  return fmt::format("{}/{}{}.git/info/lfs/objects/batch", client.settings().endpoint,
-                     place.type == "model" ? "" : place.type + "s/",
-                     percent_encode(place.repo, true));
+  return fmt::format("{}/{}.git/info/lfs/objects/batch", client.settings().endpoint,
+                     percent_encode(repo_path(place), true));
 }
 
 std::optional<uint64_t> number(const json& value) {
@@ -72,7 +62,7 @@ class Sender {
     request.method = "PUT";
     request.url = url;
     request.file = std::move(part);
-    request.patience_s = kPatience;
+    request.patience_s = kUploadPatience_s;
     for (const auto& [name, value] : headers.items()) {
       if (value.is_string()) request.headers.push_back(name + ": " + value.get<std::string>());
     }
@@ -101,7 +91,8 @@ class Sender {
       if (part && value.is_string()) addresses[*part] = value.get<std::string>();
     }
     const uint64_t size = number(header["chunk_size"]).value_or(0);
-    if (size == 0 || addresses.size() != (file.size + size - 1) / size) throw bad_answer(place_);
+    if (size == 0 || addresses.size() != (file.size + size - 1) / size)
+      throw bad_upload_answer(place_);
     json parts = json::array();
     uint64_t offset = 0;
     for (const auto& [part, address] : addresses) {
@@ -138,19 +129,19 @@ void send_large_files(HubClient& client, const HubPlace& place, const std::vecto
                       const std::function<void(int64_t bytes)>& on_sent) {
   Sender sender(client, place, on_sent);
   try {
-    for (size_t at = 0; at < files.size(); at += kFilesAtOnce) {
-      const auto some = std::span(files).subspan(at, std::min(kFilesAtOnce, files.size() - at));
+    for (size_t at = 0; at < files.size(); at += kUploadsAtOnce) {
+      const auto some = std::span(files).subspan(at, std::min(kUploadsAtOnce, files.size() - at));
       for (const json& object : ask_where(client, place, some)) {
         const std::string oid = object.at("oid").get<std::string>();
         const auto file = std::find_if(some.begin(), some.end(),
                                        [&](const LargeFile& f) { return f.sha256 == oid; });
-        if (file == some.end() || object.contains("error")) throw bad_answer(place);
+        if (file == some.end() || object.contains("error")) throw bad_upload_answer(place);
         // Without actions the bytes are there already.
         if (object.contains("actions")) sender.send(*file, object["actions"]);
       }
     }
   } catch (const json::exception&) {
-    throw bad_answer(place);
+    throw bad_upload_answer(place);
   }
 }
 

@@ -74,9 +74,9 @@ std::string api_url(const HubSettings& settings, const HubPlace& place, const st
 
 std::string file_url(const HubSettings& settings, const HubPlace& place, const std::string& commit,
                      const std::string& name) {
-  return fmt::format(
-      "{}/{}{}/resolve/{}/{}", settings.endpoint, place.type == "model" ? "" : place.type + "s/",
-      percent_encode(place.repo, true), percent_encode(commit), percent_encode(name, true));
+  return fmt::format("{}/{}/resolve/{}/{}", settings.endpoint,
+                     percent_encode(repo_path(place), true), percent_encode(commit),
+                     percent_encode(name, true));
 }
 
 RepoListing list_files(HubClient& client, const HubPlace& place) {

@@ -16,16 +16,15 @@
 #include "hub/hub_client.h"
 #include "hub/lfs_upload.h"
 #include "hub/repository.h"
+#include "hub/upload_request.h"
 
 namespace sdtune {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kFilesAtOnce = 256;
 constexpr size_t kSampleBytes = 512;
 constexpr uint64_t kMaxRegularFile = 64 << 20;
-constexpr double kPatience = 300;
 
 struct FileToSend {
   fs::path path;
@@ -60,16 +59,6 @@ std::vector<FileToSend> files_of(const fs::path& saved, const HubPlace& place) {
   return files;
 }
 
-HttpRequest post(std::string url, std::string body, const char* type = "application/json") {
-  HttpRequest request;
-  request.method = "POST";
-  request.url = std::move(url);
-  request.headers = {std::string("Content-Type: ") + type};
-  request.body = std::move(body);
-  request.patience_s = kPatience;
-  return request;
-}
-
 void make_repository(HubClient& client, const UploadTarget& target) {
   const HubPlace& place = target.place;
   HttpRequest request;
@@ -81,16 +70,16 @@ void make_repository(HubClient& client, const UploadTarget& target) {
                {"private", !target.is_public}};
   if (place.type != "model") body["type"] = place.type;
   constexpr int kMadeMeanwhile = 409;
-  client.ask(post(client.settings().endpoint + "/api/repos/create", body.dump()), place,
+  client.ask(upload_post(client.settings().endpoint + "/api/repos/create", body.dump()), place,
              kMadeMeanwhile);
 }
 
 // Asks which files go by LFS.
 void choose_ways(HubClient& client, const HubPlace& place, std::vector<FileToSend>& files) {
   std::map<std::string, FileToSend*> by_name;
-  for (size_t at = 0; at < files.size(); at += kFilesAtOnce) {
+  for (size_t at = 0; at < files.size(); at += kUploadsAtOnce) {
     json list = json::array();
-    for (size_t i = at; i < std::min(files.size(), at + kFilesAtOnce); ++i) {
+    for (size_t i = at; i < std::min(files.size(), at + kUploadsAtOnce); ++i) {
       std::string sample(std::min<uint64_t>(files[i].size, kSampleBytes), '\0');
       FileReader(files[i].path).read(0, std::as_writable_bytes(std::span(sample)));
       list.push_back(
@@ -99,7 +88,7 @@ void choose_ways(HubClient& client, const HubPlace& place, std::vector<FileToSen
     }
     const std::string url = api_url(client.settings(), place, "/preupload/main");
     const json body = {{"files", list}};
-    const auto answer = json::parse(client.ask(post(url, body.dump()), place).body);
+    const auto answer = json::parse(client.ask(upload_post(url, body.dump()), place).body);
     for (const json& entry : answer.at("files")) {
       const auto file = by_name.find(entry.at("path").get<std::string>());
       if (file == by_name.end()) continue;
@@ -149,8 +138,8 @@ void commit(HubClient& client, const HubPlace& place, const std::vector<FileToSe
     }
     body += line.dump() + "\n";
   }
-  client.ask(post(api_url(client.settings(), place, "/commit/main"), std::move(body),
-                  "application/x-ndjson"),
+  client.ask(upload_post(api_url(client.settings(), place, "/commit/main"), std::move(body),
+                         "application/x-ndjson"),
              place);
 }
 
@@ -173,7 +162,7 @@ void upload(const HubSettings& settings, const UploadTarget& target, const fs::p
     send_bytes(client, place, files, on_progress);
     commit(client, place, files, fmt::format("Add {}", saved.filename().string()));
   } catch (const json::exception&) {
-    throw Error("the Hub's answer to an upload is none", place.repo, "check HF_ENDPOINT");
+    throw bad_upload_answer(place);
   }
 }
 

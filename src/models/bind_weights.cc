@@ -1,12 +1,8 @@
-#include <fmt/format.h>
-
-#include "base/error.h"
 #include "models/model_source.h"
+#include "models/weight_checks.h"
 
 namespace sdtune {
 namespace {
-
-constexpr size_t kListed = 5;
 
 struct Candidate {
   std::string name;
@@ -39,17 +35,12 @@ BoundWeight bind(const BindRequest& request, WeightName want) {
 
 void check_shape(const BindRequest& request, const BoundWeight& bound) {
   const auto& expected = request.ldm ? bound.want.ldm_shape : bound.want.shape;
-  const std::string place = request.file->path().string();
   if (!same_up_to_trailing_ones(bound.found->shape, expected)) {
-    throw Error(fmt::format("tensor \"{}\" has shape [{}], [{}] was expected", bound.found->name,
-                            fmt::join(bound.found->shape, ", "), fmt::join(expected, ", ")),
-                place, "The file does not fit its own sizes; get it again or convert it anew.");
+    refuse_shape(*request.file, *bound.found, expected,
+                 "The file does not fit its own sizes; get it again or convert it anew.");
   }
-  if (!dtype_is_floating(bound.found->dtype)) {
-    throw Error(fmt::format("tensor \"{}\" holds {} numbers; a weight must be floating",
-                            bound.found->name, dtype_name(bound.found->dtype)),
-                place, "Quantised models cannot be trained; give the original.");
-  }
+  check_floating(*request.file, *bound.found,
+                 "Quantised models cannot be trained; give the original.");
 }
 
 }  // namespace
@@ -66,14 +57,8 @@ ModelPart bind_weights(BindRequest request) {
     }
     part.weights.push_back(std::move(bound));
   }
-  if (!missing.empty()) {
-    const size_t total = missing.size();
-    missing.resize(std::min(total, kListed));
-    throw Error(fmt::format("{} tensor{} missing: {}{}", total, total == 1 ? " is" : "s are",
-                            fmt::join(missing, ", "), total > kListed ? ", …" : ""),
-                request.file->path().string(),
-                "The file is incomplete, or it is no Stable Diffusion model.");
-  }
+  check_none_missing(*request.file, std::move(missing),
+                     "The file is incomplete, or it is no Stable Diffusion model.");
   part.file = std::move(request.file);
   part.own_file = !request.ldm;
   return part;

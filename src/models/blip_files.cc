@@ -1,7 +1,6 @@
 #include "models/blip_files.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 #include <memory>
@@ -12,13 +11,13 @@
 #include "base/files.h"
 #include "formats/open_weights.h"
 #include "models/component_files.h"
+#include "models/weight_checks.h"
 #include "models/weight_values.h"
 
 namespace sdtune {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = 1 << 20;
-constexpr size_t kListed = 5;
 constexpr int64_t kHeadChannels = 64;        // of both of Salesforce's transformers, of any size
 constexpr double kOriginalVisionEps = 1e-6;  // Transformers' default is another
 constexpr int64_t kTokensAddedToBert = 2;    // [DEC], which begins a caption, and [ENC]
@@ -163,17 +162,11 @@ BlipSource open_folder(const fs::path& folder) {
 }
 
 void check_tensor(const BlipSource& source, const TensorInfo& info, const at::Tensor& slot) {
-  const std::string place = source.file->path().string();
   if (slot.sizes() != at::IntArrayRef(info.shape)) {
-    throw Error(fmt::format("tensor \"{}\" has shape [{}], [{}] was expected", info.name,
-                            fmt::join(info.shape, ", "), fmt::join(slot.sizes(), ", ")),
-                place, "The file does not fit its own sizes. Get it again from its source.");
+    refuse_shape(*source.file, info, slot.sizes(),
+                 "The file does not fit its own sizes. Get it again from its source.");
   }
-  if (!dtype_is_floating(info.dtype)) {
-    throw Error(fmt::format("tensor \"{}\" holds {} numbers; a weight must be floating", info.name,
-                            dtype_name(info.dtype)),
-                place, "Give the original weights, not quantised ones.");
-  }
+  check_floating(*source.file, info, "Give the original weights, not quantised ones.");
 }
 
 }  // namespace
@@ -191,14 +184,8 @@ Blip load_blip(const fs::path& path, at::ScalarType type) {
     check_tensor(source, *info, slot);
     slot = read_tensor(values_in_file(*source.file, *info), info->shape, type);
   });
-  if (!missing.empty()) {
-    const size_t total = missing.size();
-    missing.resize(std::min(total, kListed));
-    throw Error(fmt::format("{} tensor{} missing: {}{}", total, total == 1 ? " is" : "s are",
-                            fmt::join(missing, ", "), total > kListed ? ", …" : ""),
-                source.file->path().string(),
-                "The file is incomplete, or it is no BLIP captioner.");
-  }
+  check_none_missing(*source.file, std::move(missing),
+                     "The file is incomplete, or it is no BLIP captioner.");
   return model;
 }
 

@@ -19,12 +19,6 @@ SaveFormat source_format(const ModelSource& source) {
   return source.single_file->is_torch_checkpoint() ? SaveFormat::kCkpt : SaveFormat::kSafetensors;
 }
 
-SavePrecision save_precision(const std::optional<std::string>& name) {
-  if (!name) return SavePrecision::kAsTrained;
-  if (*name == "fp16") return SavePrecision::kFp16;
-  return *name == "bf16" ? SavePrecision::kBf16 : SavePrecision::kFloat;
-}
-
 std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainOptions& options) {
   const ModelspecOptions& given = options.modelspec;
   ModelspecFields fields;
@@ -71,6 +65,12 @@ void save_trained_hypernetwork(const Trainee& trainee, const TrainOptions& optio
 }
 
 }  // namespace
+
+SavePrecision save_precision(const std::optional<std::string>& name) {
+  if (!name) return SavePrecision::kAsTrained;
+  if (*name == "fp16") return SavePrecision::kFp16;
+  return *name == "bf16" ? SavePrecision::kBf16 : SavePrecision::kFloat;
+}
 
 std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
                                          SaveMoment moment) {

@@ -3,12 +3,18 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
+#include "models/stable_diffusion.h"
 #include "train/output_names.h"
 #include "train/state.h"
 #include "train/trainee.h"
 
 namespace sdtune {
+
+// What --save_precision names: "float", "fp16", "bf16", or nothing.
+SavePrecision save_precision(const std::optional<std::string>& name);
 
 // The file or folder that save_trained_model() writes.
 std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
