@@ -13,15 +13,12 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
+from words_in_turns import compare, in_turns, tell, time_peer, time_sdtune
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PHOTO = (1024, 768)
 BATCHES = {1: 4, 8: 16}  # pictures at once: pictures in all
 PROMPT = "a picture of "
 
@@ -41,23 +38,6 @@ def make_captioner(folder):
     words += [f"w{i}" for i in range(len(words), 30522)]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     transformers.BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
-
-
-def make_photos(folder, count):
-    import numpy
-    from PIL import Image
-
-    folder.mkdir()
-    generator = numpy.random.default_rng(0)
-    for number in range(count):
-        coarse = generator.integers(0, 256, (24, 32, 3), dtype=numpy.uint8)
-        Image.fromarray(coarse).resize(PHOTO, Image.BICUBIC).save(folder / f"{number:03}.jpg", quality=92)
-
-
-def seconds_each(stamps, batch):
-    """From the times at which the captions were there."""
-    stamps = sorted(stamps)
-    return (stamps[-1] - stamps[batch - 1]) / (len(stamps) - batch)
 
 
 def run_peer(arguments):
@@ -83,53 +63,35 @@ def run_peer(arguments):
                                   max_length=arguments.length, min_length=arguments.length)
         captions += [tokenizer.decode(row, skip_special_tokens=True)[len(PROMPT):] for row in rows]
         stamps += [time.time()] * len(images)
-    print(json.dumps({"stamps": stamps, "captions": captions}))
+    print(json.dumps({"stamps": stamps, "words": captions}))
 
 
-def time_sdtune(arguments, work, photos, batch):
-    for caption in photos.glob("*.caption"):
-        caption.unlink()
-    command = [pathlib.Path(arguments.build) / "sdtune", "caption", photos, f"--caption_weights={work / 'captioner'}",
-               "--beam_search", f"--num_beams={arguments.beams}", f"--max_length={arguments.length}",
-               f"--min_length={arguments.length}", f"--batch_size={batch}", f"--mixed_precision={arguments.precision}",
-               f"--max_data_loader_n_workers={arguments.threads}", "--device=cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
-    subprocess.run([str(word) for word in command], check=True, env=environment, stderr=subprocess.DEVNULL)
-    made = sorted(photos.glob("*.caption"))
-    return (seconds_each([path.stat().st_mtime for path in made], batch), [path.read_text().strip() for path in made])
+def run_batch(arguments, work, photos, batch, count):
+    def sdtune():
+        command = [pathlib.Path(arguments.build) / "sdtune", "caption", photos,
+                   f"--caption_weights={work / 'captioner'}", "--beam_search", f"--num_beams={arguments.beams}",
+                   f"--max_length={arguments.length}", f"--min_length={arguments.length}", f"--batch_size={batch}",
+                   f"--mixed_precision={arguments.precision}", f"--max_data_loader_n_workers={arguments.threads}",
+                   "--device=cpu"]
+        return time_sdtune(command, photos, ".caption", batch, arguments.threads)
 
+    def transformers():
+        return time_peer([__file__, "--peer", work / "captioner", photos, batch, f"--threads={arguments.threads}",
+                          f"--beams={arguments.beams}", f"--length={arguments.length}",
+                          f"--precision={arguments.precision}"], batch)
 
-def time_peer(arguments, work, photos, batch):
-    command = [sys.executable, __file__, "--peer", work / "captioner", photos, batch, f"--threads={arguments.threads}",
-               f"--beams={arguments.beams}", f"--length={arguments.length}", f"--precision={arguments.precision}"]
-    done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout.splitlines()[-1])
-    return seconds_each(told["stamps"], batch), told["captions"]
+    def equal(words):
+        return sum(a == b for a, b in zip(words["sdtune"], words["transformers"], strict=True))
 
+    def report(number, seconds, words):
+        print(f"batch {batch}, round {number}: sdtune {seconds['sdtune']:.3f} s a picture, Transformers "
+              f"{seconds['transformers']:.3f} s; {equal(words)} of {count} captions equal", flush=True)
 
-def compare(arguments, work):
-    make_captioner(work / "captioner")
-    results = []
-    for batch, count in BATCHES.items():
-        photos = work / f"photos{batch}"
-        make_photos(photos, count)
-        rounds = []
-        for number in range(arguments.rounds):
-            legs = {"sdtune": time_sdtune, "transformers": time_peer}
-            names = list(legs) if number % 2 == 0 else list(reversed(legs))
-            made = {name: legs[name](arguments, work, photos, batch) for name in names}
-            same = sum(a == b for a, b in zip(made["sdtune"][1], made["transformers"][1], strict=True))
-            rounds.append({name: seconds for name, (seconds, _) in made.items()})
-            print(f"batch {batch}, round {number + 1}: sdtune {rounds[-1]['sdtune']:.3f} s a picture, Transformers "
-                  f"{rounds[-1]['transformers']:.3f} s; {same} of {count} captions equal", flush=True)
-        median = {name: statistics.median(one[name] for one in rounds) for name in legs}
-        results.append({"batch": batch, "rounds": arguments.rounds, "beams": arguments.beams,
-                        "length": arguments.length, "precision": arguments.precision, "threads": arguments.threads,
-                        "sdtune_s": median["sdtune"], "transformers_s": median["transformers"],
-                        "times_as_fast": median["transformers"] / median["sdtune"], "captions_equal": same,
-                        "captions": count})
-        shutil.rmtree(photos)
-    return results
+    median, words = in_turns({"sdtune": sdtune, "transformers": transformers}, arguments.rounds, report)
+    return {"batch": batch, "rounds": arguments.rounds, "beams": arguments.beams, "length": arguments.length,
+            "precision": arguments.precision, "threads": arguments.threads, "sdtune_s": median["sdtune"],
+            "transformers_s": median["transformers"], "times_as_fast": median["transformers"] / median["sdtune"],
+            "captions_equal": equal(words), "captions": count}
 
 
 def main():
@@ -146,12 +108,11 @@ def main():
     if arguments.peer:
         run_peer(arguments)
         return
-    with tempfile.TemporaryDirectory(prefix="sdtune-blip-") as work:
-        results = compare(arguments, pathlib.Path(work))
-    for result in results:
-        print(f"batch {result['batch']}: a picture takes sdtune {result['sdtune_s']:.3f} s and Transformers "
-              f"{result['transformers_s']:.3f} s: {result['times_as_fast']:.2f} times as fast")
-    print(json.dumps(results))
+    with tempfile.TemporaryDirectory(prefix="sdtune-blip-") as folder:
+        work = pathlib.Path(folder)
+        make_captioner(work / "captioner")
+        results = compare(BATCHES, work, lambda *job: run_batch(arguments, work, *job))
+    tell(results, "transformers", "Transformers")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,13 @@ The last line is JSON.
 
 import argparse
 import json
-import os
 import pathlib
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
+from words_in_turns import compare, in_turns, tell, time_peer, time_sdtune
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PHOTO = (1024, 768)
 BATCHES = {1: 12, 8: 32}  # pictures at once: pictures in all
 SIDE, PATCH, WIDTH, HEADS, LAYERS = 448, 16, 768, 12, 12
 TOKENS = (SIDE // PATCH) ** 2
@@ -107,23 +103,6 @@ def make_tagger(folder):
     (folder / "selected_tags.csv").write_text("tag_id,name,category,count\n" + "\n".join(lines) + "\n")
 
 
-def make_photos(folder, count):
-    import numpy
-    from PIL import Image
-
-    folder.mkdir()
-    generator = numpy.random.default_rng(0)
-    for number in range(count):
-        coarse = generator.integers(0, 256, (24, 32, 3), dtype=numpy.uint8)
-        Image.fromarray(coarse).resize(PHOTO, Image.BICUBIC).save(folder / f"{number:03}.jpg", quality=92)
-
-
-def seconds_each(stamps, batch):
-    """From the times at which the tags were there."""
-    stamps = sorted(stamps)
-    return (stamps[-1] - stamps[batch - 1]) / (len(stamps) - batch)
-
-
 def white_square(path):
     import cv2
     import numpy
@@ -156,25 +135,7 @@ def run_peer(arguments):
             chosen = numpy.flatnonzero(scores[RATINGS:] >= THRESHOLD) + RATINGS
             tags.append(", ".join(f"tag{i}" for i in chosen))
             stamps.append(time.time())
-    print(json.dumps({"stamps": stamps, "tags": tags}))
-
-
-def time_sdtune(arguments, work, photos, batch):
-    for text in photos.glob("*.txt"):
-        text.unlink()
-    command = [pathlib.Path(arguments.build) / "sdtune", "tag", photos, f"--repo_id={work / 'tagger'}",
-               f"--batch_size={batch}", f"--thresh={THRESHOLD}", f"--max_data_loader_n_workers={arguments.threads}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
-    subprocess.run([str(word) for word in command], check=True, env=environment, stderr=subprocess.DEVNULL)
-    made = sorted(photos.glob("*.txt"))
-    return seconds_each([path.stat().st_mtime for path in made], batch), [path.read_text().strip() for path in made]
-
-
-def time_peer(arguments, work, photos, batch):
-    command = [sys.executable, __file__, "--peer", work / "tagger", photos, batch, f"--threads={arguments.threads}"]
-    done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout.splitlines()[-1])
-    return seconds_each(told["stamps"], batch), told["tags"]
+    print(json.dumps({"stamps": stamps, "words": tags}))
 
 
 def shared_tags(a, b):
@@ -183,27 +144,25 @@ def shared_tags(a, b):
     return sum(len(one & other) for one, other in pairs) / sum(len(one | other) for one, other in pairs)
 
 
-def compare(arguments, work):
-    make_tagger(work / "tagger")
-    results = []
-    for batch, count in BATCHES.items():
-        photos = work / f"photos{batch}"
-        make_photos(photos, count)
-        rounds = []
-        for number in range(arguments.rounds):
-            legs = {"sdtune": time_sdtune, "onnxruntime": time_peer}
-            names = list(legs) if number % 2 == 0 else list(reversed(legs))
-            made = {name: legs[name](arguments, work, photos, batch) for name in names}
-            same = shared_tags(made["sdtune"][1], made["onnxruntime"][1])
-            rounds.append({name: seconds for name, (seconds, _) in made.items()})
-            print(f"batch {batch}, round {number + 1}: sdtune {rounds[-1]['sdtune']:.3f} s a picture, onnxruntime "
-                  f"{rounds[-1]['onnxruntime']:.3f} s; {same:.4f} of the tags equal", flush=True)
-        median = {name: statistics.median(one[name] for one in rounds) for name in legs}
-        results.append({"batch": batch, "rounds": arguments.rounds, "threads": arguments.threads, "pictures": count,
-                        "sdtune_s": median["sdtune"], "onnxruntime_s": median["onnxruntime"],
-                        "times_as_fast": median["onnxruntime"] / median["sdtune"], "tags_equal": same})
-        shutil.rmtree(photos)
-    return results
+def run_batch(arguments, work, photos, batch, count):
+    def sdtune():
+        command = [pathlib.Path(arguments.build) / "sdtune", "tag", photos, f"--repo_id={work / 'tagger'}",
+                   f"--batch_size={batch}", f"--thresh={THRESHOLD}", f"--max_data_loader_n_workers={arguments.threads}"]
+        return time_sdtune(command, photos, ".txt", batch, arguments.threads)
+
+    def onnxruntime():
+        return time_peer([__file__, "--peer", work / "tagger", photos, batch, f"--threads={arguments.threads}"], batch)
+
+    def report(number, seconds, words):
+        print(f"batch {batch}, round {number}: sdtune {seconds['sdtune']:.3f} s a picture, onnxruntime "
+              f"{seconds['onnxruntime']:.3f} s; {shared_tags(words['sdtune'], words['onnxruntime']):.4f} of the tags "
+              "equal", flush=True)
+
+    median, words = in_turns({"sdtune": sdtune, "onnxruntime": onnxruntime}, arguments.rounds, report)
+    return {"batch": batch, "rounds": arguments.rounds, "threads": arguments.threads, "pictures": count,
+            "sdtune_s": median["sdtune"], "onnxruntime_s": median["onnxruntime"],
+            "times_as_fast": median["onnxruntime"] / median["sdtune"],
+            "tags_equal": shared_tags(words["sdtune"], words["onnxruntime"])}
 
 
 def main():
@@ -216,12 +175,11 @@ def main():
     if arguments.peer:
         run_peer(arguments)
         return
-    with tempfile.TemporaryDirectory(prefix="sdtune-tagger-") as work:
-        results = compare(arguments, pathlib.Path(work))
-    for result in results:
-        print(f"batch {result['batch']}: a picture takes sdtune {result['sdtune_s']:.3f} s and onnxruntime "
-              f"{result['onnxruntime_s']:.3f} s: {result['times_as_fast']:.2f} times as fast")
-    print(json.dumps(results))
+    with tempfile.TemporaryDirectory(prefix="sdtune-tagger-") as folder:
+        work = pathlib.Path(folder)
+        make_tagger(work / "tagger")
+        results = compare(BATCHES, work, lambda *job: run_batch(arguments, work, *job))
+    tell(results, "onnxruntime", "onnxruntime")
 
 
 if __name__ == "__main__":
