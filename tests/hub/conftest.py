@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -42,8 +43,12 @@ def fetch(environment):
 
 @pytest.fixture
 def start(environment):
+    def hear_interrupts():
+        """What is started in a shell's background is deaf to SIGINT, and so are its children."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def run(*args, **variables):
         return subprocess.Popen([str(BUILD / "sdtune-hub"), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=environment | variables)
+                                text=True, env=environment | variables, preexec_fn=hear_interrupts)
 
     return run
