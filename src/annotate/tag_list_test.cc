@@ -43,6 +43,8 @@ TEST_F(TagList, SelectedTags) {
                    ",0,3\n3,x_(y),4,4\n4,series,3,5\n5,who,1,6\n6,highres,5,7\n"),
               testing::ElementsAre("0general", "11girl", "1a,\"b\"", "2x_(y)", "3series", "4who",
                                    "5highres"));
+  EXPECT_THAT(read(read_selected_tags, "tag_id,name,category\r\n1,a,0\r\n"),
+              testing::ElementsAre("1a"));
 }
 
 TEST_F(TagList, SelectedTagsThatAreNone) {

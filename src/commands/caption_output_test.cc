@@ -52,7 +52,7 @@ TEST_F(CaptionOutputTest, FilesThatAreNotEmptyCount) {
 }
 
 TEST_F(CaptionOutputTest, MetadataIsWrittenWhenAllIsThere) {
-  std::swap(pictures_[0], pictures_[1]);
+  std::swap(pictures_[0], pictures_[2]);
   const auto first = open();
   first->keep(pictures_[2], "third");
   first->fail(pictures_[1], "no picture");
@@ -64,9 +64,9 @@ TEST_F(CaptionOutputTest, MetadataIsWrittenWhenAllIsThere) {
   second->keep(pictures_[0], "first \xE7\x8C\xAB");
   second->fail(pictures_[1], "no picture");
   EXPECT_TRUE(second->finish(pictures_));
-  EXPECT_EQ(caption("b"), "first \xE7\x8C\xAB");
-  EXPECT_EQ(caption("a"), "no entry");
-  EXPECT_EQ(MetadataFile::read(out_).entries()[0].key(), "b") << "in the order of the pictures";
+  EXPECT_EQ(caption("c"), "first \xE7\x8C\xAB");
+  EXPECT_EQ(caption("b"), "no entry");
+  EXPECT_EQ(MetadataFile::read(out_).entries()[0].key(), "c") << "in the order of the pictures";
   EXPECT_FALSE(fs::exists(journal_));
 }
 

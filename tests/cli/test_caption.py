@@ -87,7 +87,7 @@ def test_captions_are_the_pictures_own(folder, captioner, straight):
     assert again.pop("zz.caption") == straight["00.caption"]
     assert again.items() <= straight.items()
     caption(folder, captioner, "--seed=43", "--overwrite")
-    assert texts(folder) != again
+    assert not again.items() <= texts(folder).items()
 
 
 def test_what_has_a_caption_is_left_out(folder, captioner, straight):
@@ -181,12 +181,11 @@ def test_a_stop_signal_keeps_what_is_written(folder, captioner, straight):
 
 
 def both(*args):
-    """Two processes, each of which writes its half."""
+    """Two processes; the first one, which alone tells what it does, writes half."""
     processes = [start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        assert f"wrote {COUNT // 2} captions" in errors
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert f"wrote {COUNT // 2} captions" in errors[0]
 
 
 @pytest.mark.parametrize("size", [1, 3])

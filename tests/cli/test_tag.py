@@ -254,9 +254,9 @@ def test_two_processes_write_the_same_metadata_as_one(folder, taggers, tmp_path)
     assert run_sdtune(*args, f"--output_path={tmp_path / 'one.json'}").returncode == 0
     processes = [start(*args, f"--output_path={tmp_path / 'two.json'}", RANK=str(rank), WORLD_SIZE="2",
                        LOCAL_RANK=str(rank)) for rank in range(2)]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0 and f"wrote {COUNT // 2} tags" in errors, errors
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert f"wrote {COUNT // 2} tags" in errors[0]
     assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
 
 
