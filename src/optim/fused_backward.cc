@@ -1,4 +1,4 @@
-#include "train/fused_backward.h"
+#include "optim/fused_backward.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/function_hook.h>
