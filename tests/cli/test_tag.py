@@ -140,7 +140,9 @@ def test_the_places_of_sd_scripts(folder, taggers, tmp_path):
     assert texts(folder)["0.txt"] == "solo\n"
     tag(folder, "owner/other/sub", where, "--thresh=0.9", "--overwrite")
     assert texts(folder)["0.txt"] == "sea_tales, solo\n"
-    assert "owner_none" in tag(folder, "owner/none", "--model_dir=nowhere", "--overwrite", status=1).stderr
+    done = tag(folder, "owner/none", "--model_dir=nowhere", "--overwrite", status=1,
+               env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)})
+    assert "owner/none" in done.stderr and "offline" in done.stderr.lower()
     tag(folder, "owner/none", f"--model_dir={taggers / 'standard'}", "--thresh=0.9", "--overwrite")
     assert texts(folder)["0.txt"] == "solo\n"
 
