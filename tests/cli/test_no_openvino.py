@@ -8,7 +8,10 @@ from running import BUILD
 
 
 def test_tag_says_what_is_missing(tmp_path):
-    tagger = small_taggers.make_tagger(tmp_path / "tagger", side=32)
+    tagger = tmp_path / "tagger"
+    tagger.mkdir()
+    small_taggers.write_list(tagger, "standard")
+    (tagger / "model.onnx").write_bytes(b"")
     picture(40, 60, 0).save(tmp_path / "a.png")
     program = tmp_path / "bin" / "sdtune"
     program.parent.mkdir()

@@ -10,9 +10,8 @@ import time
 import pytest
 from parity import small_taggers
 from picture_sets import picture
-from running import BUILD, HAS_TAGGERS, ROOT, run_sdtune
+from running import BUILD, ROOT, run_sdtune
 
-pytestmark = pytest.mark.skipif(not HAS_TAGGERS, reason="built without OpenVINO")
 COUNT = 6
 SCORES = [0.3, 0.61, 0.3501, 0.51, 0.91, 0.4, 0.55, 0.81]  # of small_taggers.TAGS
 MORE_SCORES = [0.1, 0.2, 0.95, 0.71, 0.36, 0.21]
