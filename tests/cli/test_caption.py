@@ -262,7 +262,7 @@ def test_errors_say_what_to_do(folder, captioner, tmp_path):
     assert "Download" in refused(folder, "https://host/model_large_caption.pth", status=1)
     assert "--prompt" in refused(folder, captioner, "--prompt=a picture of a cat with a dog", "--max_length=5", status=2)
     assert "64" in refused(folder, captioner, "--max_length=65", status=2)
-    assert "--num_beams" in refused(folder, captioner, "--beam_search", "--num_beams=65", status=2)
+    assert "--num_beams" in refused(folder, captioner, "--beam_search", "--num_beams=70", status=2)
     assert "over the pictures" in refused(folder, captioner, "--caption_extension=.png", status=2)
     (tmp_path / "empty").mkdir()
     assert "no pictures" in refused(tmp_path / "empty", captioner, status=1)
