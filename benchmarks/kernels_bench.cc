@@ -15,7 +15,6 @@
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
 #include "kernels/group_norm_planes.h"
-#include "kernels/layer_norm.h"
 #include "kernels/optimizer_8bit.h"
 #include "kernels/square_sum.h"
 
@@ -199,30 +198,6 @@ void register_trained_group_norms() {
   }
 }
 
-void register_layer_norms() {
-  for (const auto& [rows, width] : {std::pair{4096, 320}, {1024, 640}, {256, 1280}}) {
-    for (const bool ours : {true, false}) {
-      const std::string title = "layer_norm/" + std::to_string(rows) + "x" + std::to_string(width) +
-                                (ours ? "/sdtune" : "/torch");
-      benchmark::RegisterBenchmark(
-          title.c_str(),
-          [=, rows = rows, width = width](benchmark::State& state) {
-            const at::Tensor x = at::randn({rows, width}).requires_grad_(true);
-            const at::Tensor grad = at::randn({rows, width});
-            const at::Tensor weight = at::randn({width}).requires_grad_(true);
-            const at::Tensor bias = at::randn({width}).requires_grad_(true);
-            for (auto _ : state) {
-              const at::Tensor out = ours ? layer_norm({x, weight, bias, 1e-5})
-                                          : at::layer_norm(x, {width}, weight, bias, 1e-5);
-              benchmark::DoNotOptimize(torch::autograd::grad({out}, {x, weight, bias}, {grad}));
-            }
-          })
-          ->UseRealTime()
-          ->Unit(benchmark::kMillisecond);
-    }
-  }
-}
-
 // Clipping and AdamW over tensors like a fifth of the U-Net's, in the memory that training has.
 class OptimizerStep {
  public:
@@ -310,7 +285,6 @@ int main(int argc, char** argv) {
   sdtune::register_all();
   sdtune::register_group_norms();
   sdtune::register_trained_group_norms();
-  sdtune::register_layer_norms();
   sdtune::register_8bit();
   sdtune::register_optimizer_steps();
   benchmark::RunSpecifiedBenchmarks();

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/error.h"
 #include "kernels/group_norm_planes_cpu.h"
-#include "kernels/norm_function.h"
 
 namespace sdtune {
 
@@ -29,6 +29,27 @@ struct Shape {
   int64_t width;  // channels of a group
   int64_t count() const { return width * plane; }
 };
+
+bool is_plain_type(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+// Calls use(T*{}) with the storage type of x, one of is_plain_type().
+template <class Use>
+void with_storage_type(const at::Tensor& x, Use use) {
+  if (x.scalar_type() == at::kFloat) {
+    use(static_cast<float*>(nullptr));
+  } else {
+    use(static_cast<BFloat16Bits*>(nullptr));
+  }
+}
+
+// fp32 of a [C] parameter.
+std::vector<float> values_of(const at::Tensor& parameter) {
+  const at::Tensor single = parameter.detach().to(at::kFloat).contiguous();
+  const auto* data = single.const_data_ptr<float>();
+  return {data, data + single.numel()};
+}
 
 struct Rule {
   std::vector<float> weight, bias;  // [C]
@@ -109,7 +130,7 @@ void each_group(const Shape& shape, const Rule& rule, const at::Tensor& x, Use u
 at::Tensor forward_of(const at::Tensor& x, int64_t groups, const Rule& rule) {
   const Shape shape(x, groups);
   at::Tensor out = at::empty_like(x);
-  with_norm_type(x, [&]<class T>(T*) {
+  with_storage_type(x, [&]<class T>(T*) {
     T* to = static_cast<T*>(out.mutable_data_ptr());
     each_group<T>(shape, rule, x, [&](const Group<T>& group, int64_t) { group.forward(to); });
   });
@@ -128,7 +149,7 @@ Gradients backward_of(const at::Tensor& grad, const at::Tensor& x, int64_t group
   Gradients result{at::empty_like(x), at::empty({shape.channels}, at::kFloat),
                    at::empty({shape.channels}, at::kFloat)};
   std::vector<PlaneSums> sums(shape.pictures * shape.channels);
-  with_norm_type(x, [&]<class T>(T*) {
+  with_storage_type(x, [&]<class T>(T*) {
     const T* from = static_cast<const T*>(dense.const_data_ptr());
     T* to = static_cast<T*>(result.x.mutable_data_ptr());
     each_group<T>(shape, rule, x, [&](const Group<T>& group, int64_t i) {
@@ -157,14 +178,18 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
     context->saved_data["groups"] = groups;
     context->saved_data["eps"] = eps;
     context->saved_data["silu"] = silu;
-    return forward_of(x, groups, {norm_values(weight), norm_values(bias), eps, silu});
+    return forward_of(x, groups, {values_of(weight), values_of(bias), eps, silu});
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    refuse_second_derivative(grads[0], "group norm");
-    const Rule rule{norm_values(saved[1]), norm_values(saved[2]),
-                    context->saved_data["eps"].toDouble(), context->saved_data["silu"].toBool()};
+    // In a backward pass gradients are recorded only for a second derivative.
+    if (at::GradMode::is_enabled() && grads[0].requires_grad()) {
+      throw Error("group norm has no second derivative", "sdtune::group_norm",
+                  "run the backward pass without create_graph");
+    }
+    const Rule rule{values_of(saved[1]), values_of(saved[2]), context->saved_data["eps"].toDouble(),
+                    context->saved_data["silu"].toBool()};
     const Gradients made =
         backward_of(grads[0], saved[0], context->saved_data["groups"].toInt(), rule);
     return {made.x,
@@ -179,7 +204,7 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
 }  // namespace
 
 bool takes_group_norm_planes(const GroupNormCall& call) {
-  return is_norm_type(call.x) && is_norm_type(call.weight) && is_norm_type(call.bias) &&
+  return is_plain_type(call.x) && is_plain_type(call.weight) && is_plain_type(call.bias) &&
          call.x.dim() >= 2 && call.x.numel() > 0 && call.x.is_contiguous();
 }
 

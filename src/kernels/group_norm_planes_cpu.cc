@@ -8,92 +8,40 @@ namespace {
 
 constexpr int64_t kRun = 64 * kLanes;  // values whose fp32 sums are joined in double
 
-// Lanes of the `count` values at x, zero behind them.
-template <class T>
-SDTUNE_INLINE Floats load_some(const T* x, int64_t count) {
-  T values[kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) values[i] = x[i];
-  return load_lanes(values);
-}
-
-template <class T>
-SDTUNE_INLINE void store_some(Floats values, T* out, int64_t count) {
-  T stored[kLanes];
-  store_lanes(values, stored);
-  for (int64_t i = 0; i < count; ++i) out[i] = stored[i];
-}
-
-SDTUNE_INLINE double total(Floats lanes) {
-  double sum = 0;
-  for (int i = 0; i < kLanes; ++i) sum += lanes[i];
-  return sum;
-}
-
-// Calls whole(i) for each full vector and rest(i, count) for what is left, run by run.
-template <class Whole, class Rest, class End>
-SDTUNE_INLINE void each_vector(int64_t count, Whole whole, Rest rest, End end_of_run) {
-  for (int64_t first = 0; first < count; first += kRun) {
-    const int64_t last = first + kRun < count ? first + kRun : count;
-    int64_t i = first;
-    for (; i + kLanes <= last; i += kLanes) whole(i);
-    if (i < last) rest(i, last - i);
-    end_of_run();
-  }
-}
-
 template <class T>
 SDTUNE_INLINE double sum_all(const T* x, int64_t count) {
   double sum = 0;
-  Floats part = {};
-  each_vector(
-      count, [&](int64_t i) { part += load_lanes(x + i); },
-      [&](int64_t i, int64_t n) { part += load_some(x + i, n); },
-      [&] {
-        sum += total(part);
-        part = Floats{};
-      });
+  for (int64_t first = 0; first < count; first += kRun) {
+    const int64_t last = first + kRun < count ? first + kRun : count;
+    Floats part = {};
+    for (int64_t i = first; i < last; i += kLanes) part += load_lanes(x + i, last - i);
+    sum += sum_of_lanes(part);
+  }
   return sum;
 }
 
 template <class T>
 SDTUNE_INLINE double square_all(const T* x, int64_t count, float mean) {
   double sum = 0;
-  Floats part = {};
-  each_vector(
-      count,
-      [&](int64_t i) {
-        const Floats apart = load_lanes(x + i) - mean;
-        part += apart * apart;
-      },
-      [&](int64_t i, int64_t n) {
-        Floats apart = load_some(x + i, n) - mean;
-        for (int64_t k = n; k < kLanes; ++k) apart[k] = 0;
-        part += apart * apart;
-      },
-      [&] {
-        sum += total(part);
-        part = Floats{};
-      });
+  for (int64_t first = 0; first < count; first += kRun) {
+    const int64_t last = first + kRun < count ? first + kRun : count;
+    Floats part = {};
+    for (int64_t i = first; i < last; i += kLanes) {
+      const Floats apart = only_first(load_lanes(x + i, last - i) - mean, last - i);
+      part += apart * apart;
+    }
+    sum += sum_of_lanes(part);
+  }
   return sum;
-}
-
-template <bool kSilu>
-SDTUNE_INLINE Floats changed(Floats x, float scale, float shift) {
-  const Floats z = x * scale + shift;
-  return kSilu ? z / (1.0F + exp_of(-z)) : z;
 }
 
 template <bool kSilu, class T>
 SDTUNE_INLINE void forward(const PlaneForward<T>& job) {
-  each_vector(
-      job.count,
-      [&](int64_t i) {
-        store_lanes(changed<kSilu>(load_lanes(job.x + i), job.scale, job.shift), job.out + i);
-      },
-      [&](int64_t i, int64_t n) {
-        store_some(changed<kSilu>(load_some(job.x + i, n), job.scale, job.shift), job.out + i, n);
-      },
-      [] {});
+  for (int64_t i = 0; i < job.count; i += kLanes) {
+    const int64_t left = job.count - i;
+    const Floats z = load_lanes(job.x + i, left) * job.scale + job.shift;
+    store_lanes(kSilu ? z / (1.0F + exp_of(-z)) : z, job.out + i, left);
+  }
 }
 
 template <class T>
@@ -116,27 +64,21 @@ SDTUNE_INLINE Floats before_silu(Floats grad, Floats z) {
 template <bool kSilu, class T>
 SDTUNE_INLINE PlaneSums backward(const PlaneBackward<T>& job) {
   PlaneSums sums;
-  Floats grads = {}, products = {};
-  const auto step = [&](Floats x, Floats grad) {
-    const Floats grad_z = before_silu<kSilu>(grad, x * job.scale + job.shift);
-    grads += grad_z;
-    products += grad_z * ((x - job.mean) * job.inverse);
-    return grad_z;
-  };
-  each_vector(
-      job.count,
-      [&](int64_t i) {
-        store_lanes(step(load_lanes(job.x + i), load_lanes(job.grad + i)), job.grad_z + i);
-      },
-      [&](int64_t i, int64_t n) {
-        // Behind the last value the gradient is 0.
-        store_some(step(load_some(job.x + i, n), load_some(job.grad + i, n)), job.grad_z + i, n);
-      },
-      [&] {
-        sums.grad += total(grads);
-        sums.grad_x_hat += total(products);
-        grads = products = Floats{};
-      });
+  for (int64_t first = 0; first < job.count; first += kRun) {
+    const int64_t last = first + kRun < job.count ? first + kRun : job.count;
+    Floats grads = {}, products = {};
+    for (int64_t i = first; i < last; i += kLanes) {
+      const Floats x = load_lanes(job.x + i, last - i);
+      // Behind the last value the gradient is 0.
+      const Floats grad = load_lanes(job.grad + i, last - i);
+      const Floats grad_z = before_silu<kSilu>(grad, x * job.scale + job.shift);
+      grads += grad_z;
+      products += grad_z * ((x - job.mean) * job.inverse);
+      store_lanes(grad_z, job.grad_z + i, last - i);
+    }
+    sums.grad += sum_of_lanes(grads);
+    sums.grad_x_hat += sum_of_lanes(products);
+  }
   return sums;
 }
 
@@ -147,18 +89,12 @@ SDTUNE_INLINE PlaneSums backward_any(const PlaneBackward<T>& job) {
 
 template <class T>
 SDTUNE_INLINE void gradient(const PlaneGradient<T>& job) {
-  const auto step = [&](Floats x, Floats grad_z) {
-    return job.scale * grad_z - (job.base + job.slope * x);
-  };
-  each_vector(
-      job.count,
-      [&](int64_t i) {
-        store_lanes(step(load_lanes(job.x + i), load_lanes(job.grad_z + i)), job.grad_x + i);
-      },
-      [&](int64_t i, int64_t n) {
-        store_some(step(load_some(job.x + i, n), load_some(job.grad_z + i, n)), job.grad_x + i, n);
-      },
-      [] {});
+  for (int64_t i = 0; i < job.count; i += kLanes) {
+    const int64_t left = job.count - i;
+    const Floats x = load_lanes(job.x + i, left);
+    const Floats grad_z = load_lanes(job.grad_z + i, left);
+    store_lanes(job.scale * grad_z - (job.base + job.slope * x), job.grad_x + i, left);
+  }
 }
 
 }  // namespace

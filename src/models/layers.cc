@@ -4,7 +4,6 @@
 
 #include "kernels/group_norm.h"
 #include "kernels/group_norm_planes.h"
-#include "kernels/layer_norm.h"
 
 namespace sdtune {
 namespace {
@@ -90,9 +89,6 @@ void LayerNorm::visit(ParameterVisitor& v) {
 }
 
 at::Tensor LayerNorm::forward(const at::Tensor& x) const {
-  if (const LayerNormCall call{x, weight, bias, eps}; takes_layer_norm(call)) {
-    return layer_norm(call);
-  }
   return at::layer_norm(x, {x.size(-1)}, as_type_of(x, weight), as_type_of(x, bias), eps);
 }
 
