@@ -51,7 +51,7 @@ bool BlockRange::holds(const void* address) const {
 
 uint64_t BlockRange::most_kept(uint64_t taken) {
   constexpr uint64_t kRoom = uint64_t{32} << 20;
-  return taken + taken / 64 + kRoom;
+  return taken + taken / 16 + kRoom;
 }
 
 uint64_t BlockRange::bytes_of_machine() {
