@@ -63,6 +63,7 @@ STANDARD = {
     "--character_tags_first --thresh=0.5": "bob_(hat)_(sea), ann_(sea), ^_^, solo",
     "--always_first_tags=solo,none,long_hair": f"long_hair, solo, ^_^, {LAZY}, ann_(sea), bob_(hat)_(sea)",
     "--caption_separator=; --thresh=0.8": "solo;bob_(hat)_(sea)",
+    "--caption_separator=; --character_tag_expand --undesired_tags=solo;x --thresh=0.8": "bob_(hat);sea",
     "--character_tag_expand --thresh=0.5": "^_^, solo, ann, sea, bob_(hat), sea",
     "--character_tag_expand --remove_underscore --thresh=0.8": "solo, bob (hat), sea",
     "--tag_replacement=solo,one\\,two;bob_(hat)_(sea),b\\;b --thresh=0.8": "one,two, b;b",
