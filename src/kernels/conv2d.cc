@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/conv2d_ways.h"
+#include "kernels/thin_gemm_cpu.h"
 
 namespace sdtune {
 
@@ -19,6 +20,14 @@ constexpr const char* kPaddingKey = "padding";
 constexpr const char* kInputWayKey = "input_way";
 constexpr const char* kWeightWayKey = "weight_way";
 constexpr const char* kHasBiasKey = "has_bias";
+
+// Where the figures of RESULTS.md cross: with fewer channels torch's way is the fastest, with more
+// pixels the gain of thin columns is gone, and with fewer Winograd's kernels cost more than they
+// save.
+constexpr int64_t kManyChannels = 256;
+constexpr int64_t kFewPixels = 96;
+constexpr int64_t kPixelsForWinograd = 192;
+constexpr int64_t kManyPixels = 2048;  // of which Winograd's kernels are used often enough for all
 
 // Whether columns can take it. Channels last stays with torch, which keeps that layout.
 bool takes_columns(const Conv2dCall& call) {
@@ -38,13 +47,8 @@ bool takes_columns(const Conv2dCall& call) {
 }
 
 bool takes_thin_columns(const Conv2dCall& call) {
-  if (!takes_columns(call) || call.x.scalar_type() != at::kFloat) return false;
-  const int64_t kernel = call.weight.size(2);
-  const auto out = [&](int64_t size) {
-    return (size + 2 * call.padding - kernel) / call.stride + 1;
-  };
-  const int64_t columns = call.x.size(0) * out(call.x.size(2)) * out(call.x.size(3));
-  return columns % 16 == 0 && call.weight.size(1) * kernel * kernel % 16 == 0;
+  return takes_columns(call) && call.x.scalar_type() == at::kFloat &&
+         call.weight[0].numel() % kThinUnit == 0;
 }
 
 bool takes_winograd(const Conv2dCall& call) {
@@ -157,6 +161,14 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   }
 };
 
+// Pixels of all pictures of the result.
+int64_t result_pixels(const Conv2dCall& call) {
+  const auto out = [&](int64_t size) {
+    return (size + 2 * call.padding - call.weight.size(2)) / call.stride + 1;
+  };
+  return call.x.size(0) * out(call.x.size(2)) * out(call.x.size(3));
+}
+
 bool is_recorded(const Conv2dCall& call) {
   return at::GradMode::is_enabled() && (call.x.requires_grad() || call.weight.requires_grad() ||
                                         (call.bias.defined() && call.bias.requires_grad()));
@@ -165,8 +177,22 @@ bool is_recorded(const Conv2dCall& call) {
 }  // namespace
 
 Conv2dWays fastest_ways(const Conv2dCall& call) {
-  (void)call;
-  return {};
+  if (!takes_thin_columns(call) ||
+      std::min(call.weight.size(0), call.weight.size(1)) < kManyChannels) {
+    return {};
+  }
+  const int64_t pixels = result_pixels(call);
+  Conv2dWays ways;
+  if (pixels <= kFewPixels) {
+    ways = {.result = Conv2dWay::kThinColumns, .input_gradient = Conv2dWay::kColumns};
+  }
+  if (pixels < kPixelsForWinograd) {
+    ways.weight_gradient = Conv2dWay::kThinColumns;
+  } else if (takes_winograd(call)) {
+    ways.weight_gradient = Conv2dWay::kWinograd;
+    if (pixels >= kManyPixels) ways.result = ways.input_gradient = Conv2dWay::kWinograd;
+  }
+  return ways;
 }
 
 at::Tensor conv2d(const Conv2dCall& call) { return conv2d(call, fastest_ways(call)); }

@@ -112,6 +112,14 @@ at::Tensor thin_product(const at::Tensor& a, const at::Tensor& b) {
   return c;
 }
 
+// a·b, where b may have any number of columns.
+at::Tensor thin_rows(const at::Tensor& a, const at::Tensor& b) {
+  const int64_t rest = b.size(1) % kThinUnit;
+  if (rest == 0) return thin_product(a, b);
+  const at::Tensor padded = at::constant_pad_nd(b, {0, kThinUnit - rest});
+  return thin_product(a, padded).narrow(1, 0, b.size(1)).contiguous();
+}
+
 }  // namespace
 
 at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm) {
@@ -120,7 +128,7 @@ at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm) {
   const at::Tensor columns = columns_of(call.x, plane);
   at::Tensor rows;
   if (gemm == Gemm::kThin) {
-    rows = thin_product(weight, columns);
+    rows = thin_rows(weight, columns);
     if (call.bias.defined()) rows.add_(call.bias.unsqueeze(1));
   } else {
     rows = call.bias.defined() ? at::addmm(call.bias.unsqueeze(1), weight, columns)

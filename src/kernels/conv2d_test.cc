@@ -125,7 +125,6 @@ TEST(Conv2d, ByThinColumnsEqualsTorch) {
   for (uint64_t i = 0; i < 80; ++i) {
     Shape shape = random_shape(random);
     shape.in = 16 * (1 + static_cast<int64_t>(i % 12));
-    shape.batch = 16;
     shape.height = std::min<int64_t>(shape.height, 5);
     shape.width = std::min<int64_t>(shape.width, 5);
     SCOPED_TRACE(testing::PrintToString(shape));
@@ -273,6 +272,41 @@ TEST(Conv2d, LeavesToTorchWhatAWayCannotTake) {
   }
   const Case strided = random_case({1, 16, 5, 8, 8, 3, 2, 1}, at::kFloat, 19);
   expect_right(strided, gradient_for(strided, 20), kByWinograd);
+}
+
+TEST(Conv2d, IsRightByTheFastestWays) {
+  for (const Shape& shape :
+       {Shape{1, 320, 256, 4, 4}, Shape{1, 256, 320, 4, 5}, Shape{2, 256, 256, 8, 8},
+        Shape{1, 256, 256, 16, 16}, Shape{1, 256, 256, 15, 17}, Shape{1, 256, 256, 16, 16, 3, 2, 1},
+        Shape{1, 640, 320, 8, 8, 1, 1, 0}, Shape{1, 320, 320, 32, 32, 1, 1, 0}}) {
+    SCOPED_TRACE(testing::PrintToString(shape));
+    const Case given = random_case(shape, at::kFloat, 22);
+    const Conv2dWays ways =
+        fastest_ways({given.x, given.weight, given.bias, given.stride, given.padding});
+    expect_right(given, gradient_for(given, 23), ways);
+  }
+}
+
+// What the table is for: the deepest levels of the U-Net, and its first.
+TEST(Conv2d, TakesTheWaysThatWereMeasured) {
+  const auto ways = [](const Shape& shape, at::ScalarType type) {
+    const Case given = random_case(shape, type, 24);
+    return fastest_ways({given.x, given.weight, given.bias, given.stride, given.padding});
+  };
+  const Conv2dWays deep = ways({1, 256, 256, 8, 8}, at::kFloat);
+  EXPECT_EQ(deep.result, Conv2dWay::kThinColumns);
+  EXPECT_EQ(deep.input_gradient, Conv2dWay::kColumns);
+  EXPECT_EQ(deep.weight_gradient, Conv2dWay::kThinColumns);
+  const Conv2dWays wide = ways({4, 256, 256, 8, 8}, at::kFloat);
+  EXPECT_EQ(wide.result, Conv2dWay::kTorch);
+  EXPECT_EQ(wide.weight_gradient, Conv2dWay::kWinograd);
+  EXPECT_EQ(ways({1, 256, 256, 64, 64}, at::kFloat).result, Conv2dWay::kWinograd);
+  for (const Conv2dWays& none :
+       {ways({1, 4, 256, 8, 8}, at::kFloat), ways({1, 256, 256, 8, 8}, at::kBFloat16)}) {
+    EXPECT_EQ(none.result, Conv2dWay::kTorch);
+    EXPECT_EQ(none.input_gradient, Conv2dWay::kTorch);
+    EXPECT_EQ(none.weight_gradient, Conv2dWay::kTorch);
+  }
 }
 
 TEST(Conv2d, TakesEmptyBatches) {

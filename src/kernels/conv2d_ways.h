@@ -25,8 +25,8 @@ struct Conv2dBackward {
 // The library's GEMM, or thin_gemm_cpu.h.
 enum class Gemm { kLibrary, kThin };
 
-// fp32 and bf16; any square kernel, stride and padding. kThin: fp32, and both B·H'·W' and in·k² are
-// multiples of 16.
+// fp32 and bf16; any square kernel, stride and padding. kThin: fp32, and in·k² is a multiple of
+// kThinUnit.
 at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm);
 at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call, Gemm gemm);
 at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call, Gemm gemm);
