@@ -41,6 +41,8 @@ docs: build
 bench: build
 	scripts/bootstrap --tests
 	$(BUILD)/sdtune-bench-kernels
+	$(BUILD)/sdtune-bench-conv2d
+	$(BUILD)/sdtune-bench-conv2d bfloat16
 	.deps/venv/bin/python benchmarks/image_peer.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/loader_bench.py --build $(BUILD)

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "kernels/conv2d_ways.h"
 #include "kernels/thin_gemm_cpu.h"
 
@@ -21,13 +22,12 @@ constexpr const char* kInputWayKey = "input_way";
 constexpr const char* kWeightWayKey = "weight_way";
 constexpr const char* kHasBiasKey = "has_bias";
 
-// Where the figures of RESULTS.md cross: with fewer channels torch's way is the fastest, with more
-// pixels the gain of thin columns is gone, and with fewer Winograd's kernels cost more than they
-// save.
-constexpr int64_t kManyChannels = 256;
-constexpr int64_t kFewPixels = 96;
-constexpr int64_t kPixelsForWinograd = 192;
-constexpr int64_t kManyPixels = 2048;  // of which Winograd's kernels are used often enough for all
+// Where the figures of RESULTS.md cross, in channels of the narrower side and pixels of the result.
+constexpr int64_t kManyChannels = 256;         // with fewer, torch's ways are the fastest
+constexpr int64_t kFewPixels = 96;             // up to here columns win
+constexpr int64_t kFewPixelsInBFloat16 = 256;  // the same for the gradient of a bf16 weight
+constexpr int64_t kPixelsForWinograd = 192;    // from here on, for the gradient of the weight
+constexpr int64_t kManyPixels = 2048;          // from here on, for the other two
 
 // Whether columns can take it. Channels last stays with torch, which keeps that layout.
 bool takes_columns(const Conv2dCall& call) {
@@ -169,6 +169,29 @@ int64_t result_pixels(const Conv2dCall& call) {
   return call.x.size(0) * out(call.x.size(2)) * out(call.x.size(3));
 }
 
+Conv2dWays fastest_in_float(const Conv2dCall& call) {
+  const int64_t pixels = result_pixels(call);
+  const bool is_wide = thin_gemm_is_fast();
+  const Conv2dWay few = is_wide ? Conv2dWay::kThinColumns : Conv2dWay::kColumns;
+  Conv2dWays ways;
+  if (pixels <= kFewPixels) ways = {.result = few, .input_gradient = Conv2dWay::kColumns};
+  if (pixels < kPixelsForWinograd) {
+    ways.weight_gradient = few;
+  } else if (takes_winograd(call)) {
+    ways.weight_gradient = Conv2dWay::kWinograd;
+    if (is_wide && pixels >= kManyPixels) ways.result = ways.input_gradient = Conv2dWay::kWinograd;
+  }
+  return ways;
+}
+
+Conv2dWays fastest_in_bfloat16(int64_t pixels) {
+  Conv2dWays ways;
+  if (!processor_computes_bf16()) return ways;
+  if (pixels <= kFewPixels) ways.result = ways.input_gradient = Conv2dWay::kColumns;
+  if (pixels <= kFewPixelsInBFloat16) ways.weight_gradient = Conv2dWay::kColumns;
+  return ways;
+}
+
 bool is_recorded(const Conv2dCall& call) {
   return at::GradMode::is_enabled() && (call.x.requires_grad() || call.weight.requires_grad() ||
                                         (call.bias.defined() && call.bias.requires_grad()));
@@ -177,22 +200,11 @@ bool is_recorded(const Conv2dCall& call) {
 }  // namespace
 
 Conv2dWays fastest_ways(const Conv2dCall& call) {
-  if (!takes_thin_columns(call) ||
-      std::min(call.weight.size(0), call.weight.size(1)) < kManyChannels) {
+  if (!takes_columns(call) || std::min(call.weight.size(0), call.weight.size(1)) < kManyChannels) {
     return {};
   }
-  const int64_t pixels = result_pixels(call);
-  Conv2dWays ways;
-  if (pixels <= kFewPixels) {
-    ways = {.result = Conv2dWay::kThinColumns, .input_gradient = Conv2dWay::kColumns};
-  }
-  if (pixels < kPixelsForWinograd) {
-    ways.weight_gradient = Conv2dWay::kThinColumns;
-  } else if (takes_winograd(call)) {
-    ways.weight_gradient = Conv2dWay::kWinograd;
-    if (pixels >= kManyPixels) ways.result = ways.input_gradient = Conv2dWay::kWinograd;
-  }
-  return ways;
+  const bool is_float = call.x.scalar_type() == at::kFloat;
+  return is_float ? fastest_in_float(call) : fastest_in_bfloat16(result_pixels(call));
 }
 
 at::Tensor conv2d(const Conv2dCall& call) { return conv2d(call, fastest_ways(call)); }

@@ -86,12 +86,12 @@ at::Tensor thin_product(const at::Tensor& a, const at::Tensor& b) {
                           b.const_data_ptr<float>(),
                           c.mutable_data_ptr<float>(),
                           a.size(1),
+                          /*a_step=*/1,
                           b.size(1),
                           b.size(1),
                           a.size(0),
                           b.size(1),
-                          a.size(1),
-                          /*adds=*/false};
+                          a.size(1)};
   if (whole.columns < whole.rows) {
     at::parallel_for(0, whole.rows, 96, [&](int64_t begin, int64_t end) {
       ThinGemm part = whole;

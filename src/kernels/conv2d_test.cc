@@ -8,6 +8,8 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/system.h"
+#include "kernels/thin_gemm_cpu.h"
 
 namespace sdtune {
 namespace {
@@ -287,26 +289,39 @@ TEST(Conv2d, IsRightByTheFastestWays) {
   }
 }
 
-// What the table is for: the deepest levels of the U-Net, and its first.
+Conv2dWays fastest_ways_of(const Shape& shape, at::ScalarType type) {
+  const Case given = random_case(shape, type, 24);
+  return fastest_ways({given.x, given.weight, given.bias, given.stride, given.padding});
+}
+
+void expect_torch(const Conv2dWays& ways) {
+  EXPECT_EQ(ways.result, Conv2dWay::kTorch);
+  EXPECT_EQ(ways.input_gradient, Conv2dWay::kTorch);
+  EXPECT_EQ(ways.weight_gradient, Conv2dWay::kTorch);
+}
+
+// The deepest levels of the U-Net, and its first ones.
 TEST(Conv2d, TakesTheWaysThatWereMeasured) {
-  const auto ways = [](const Shape& shape, at::ScalarType type) {
-    const Case given = random_case(shape, type, 24);
-    return fastest_ways({given.x, given.weight, given.bias, given.stride, given.padding});
-  };
-  const Conv2dWays deep = ways({1, 256, 256, 8, 8}, at::kFloat);
-  EXPECT_EQ(deep.result, Conv2dWay::kThinColumns);
+  const Conv2dWay few = thin_gemm_is_fast() ? Conv2dWay::kThinColumns : Conv2dWay::kColumns;
+  const Conv2dWays deep = fastest_ways_of({1, 256, 256, 8, 8}, at::kFloat);
+  EXPECT_EQ(deep.result, few);
   EXPECT_EQ(deep.input_gradient, Conv2dWay::kColumns);
-  EXPECT_EQ(deep.weight_gradient, Conv2dWay::kThinColumns);
-  const Conv2dWays wide = ways({4, 256, 256, 8, 8}, at::kFloat);
-  EXPECT_EQ(wide.result, Conv2dWay::kTorch);
-  EXPECT_EQ(wide.weight_gradient, Conv2dWay::kWinograd);
-  EXPECT_EQ(ways({1, 256, 256, 64, 64}, at::kFloat).result, Conv2dWay::kWinograd);
-  for (const Conv2dWays& none :
-       {ways({1, 4, 256, 8, 8}, at::kFloat), ways({1, 256, 256, 8, 8}, at::kBFloat16)}) {
-    EXPECT_EQ(none.result, Conv2dWay::kTorch);
-    EXPECT_EQ(none.input_gradient, Conv2dWay::kTorch);
-    EXPECT_EQ(none.weight_gradient, Conv2dWay::kTorch);
-  }
+  EXPECT_EQ(deep.weight_gradient, few);
+  const Conv2dWays middle = fastest_ways_of({4, 256, 256, 8, 8}, at::kFloat);
+  EXPECT_EQ(middle.result, Conv2dWay::kTorch);
+  EXPECT_EQ(middle.weight_gradient, Conv2dWay::kWinograd);
+  const Conv2dWay many = thin_gemm_is_fast() ? Conv2dWay::kWinograd : Conv2dWay::kTorch;
+  EXPECT_EQ(fastest_ways_of({1, 256, 256, 64, 64}, at::kFloat).result, many);
+  expect_torch(fastest_ways_of({1, 4, 256, 8, 8}, at::kFloat));
+}
+
+TEST(Conv2d, TakesColumnsInBFloat16WhereTheProcessorComputesIt) {
+  const Conv2dWays deep = fastest_ways_of({1, 256, 256, 8, 8}, at::kBFloat16);
+  if (!processor_computes_bf16()) return expect_torch(deep);
+  EXPECT_EQ(deep.result, Conv2dWay::kColumns);
+  EXPECT_EQ(deep.input_gradient, Conv2dWay::kColumns);
+  EXPECT_EQ(deep.weight_gradient, Conv2dWay::kColumns);
+  expect_torch(fastest_ways_of({1, 256, 256, 32, 32}, at::kBFloat16));
 }
 
 TEST(Conv2d, TakesEmptyBatches) {

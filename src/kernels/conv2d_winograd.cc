@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include "kernels/conv2d_ways.h"
+#include "kernels/thin_gemm_cpu.h"
 #include "kernels/winograd_cpu.h"
 
 namespace sdtune {
@@ -10,6 +11,9 @@ namespace {
 
 // Pixels or kernels below which one more thread costs more than it saves.
 constexpr int64_t kGrain = 4096;
+
+// What one thread computes of a matrix at a time.
+constexpr int64_t kRowsOfBlock = 192;
 
 WinogradPlane plane_of(const at::Tensor& pictures) { return {pictures.size(2), pictures.size(3)}; }
 
@@ -64,12 +68,14 @@ void for_pictures(const at::Tensor& pictures, const Chunk& chunk, Use use) {
 using Transform = void (*)(const WinogradPlane&, const TileRows&, const float*, int64_t,
                            const SixteenMatrices<float>&);
 
-// [B, C, H, W] to [16, C, tiles of the chunk].
+// [B, C, H, W] to [16, C, tiles of the chunk], filled up with 0 to a multiple of kThinUnit.
 at::Tensor tiles_of(const at::Tensor& pictures, const Chunk& chunk, Transform transform) {
   const WinogradPlane plane = plane_of(pictures);
   const int64_t channels = pictures.size(1);
-  const at::Tensor tiles = at::empty(
-      {16, channels, (chunk.end - chunk.begin) * plane.tiles_right()}, pictures.options());
+  const int64_t count = (chunk.end - chunk.begin) * plane.tiles_right();
+  const int64_t unused = (kThinUnit - count % kThinUnit) % kThinUnit;
+  const at::Tensor tiles = at::empty({16, channels, count + unused}, pictures.options());
+  tiles.narrow(2, count, unused).zero_();
   const float* from = pictures.const_data_ptr<float>();
   float* to = tiles.mutable_data_ptr<float>();
   for_pictures(pictures, chunk,
@@ -94,12 +100,32 @@ void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Ten
                });
 }
 
+// kernels [16, rows, C], in any order, times tiles [16, C, T].
+at::Tensor products_of(const at::Tensor& kernels, const at::Tensor& tiles) {
+  const int64_t rows = kernels.size(1), depth = kernels.size(2), columns = tiles.size(2);
+  const at::Tensor products = at::empty({16, rows, columns}, tiles.options());
+  const float* a = kernels.const_data_ptr<float>();
+  const float* b = tiles.const_data_ptr<float>();
+  float* c = products.mutable_data_ptr<float>();
+  const int64_t blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
+  at::parallel_for(0, 16 * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t matrix = i / blocks, row = i % blocks * kRowsOfBlock;
+      thin_gemm({a + matrix * kernels.stride(0) + row * kernels.stride(1),
+                 b + matrix * depth * columns, c + (matrix * rows + row) * columns,
+                 kernels.stride(1), kernels.stride(2), columns, columns,
+                 std::min(kRowsOfBlock, rows - row), columns, depth});
+    }
+  });
+  return products;
+}
+
 // kernels [16, rows, C] over pictures [B, C, H, W], to [B, rows, H, W].
 at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures) {
   const at::Tensor result = at::empty(
       {pictures.size(0), kernels.size(1), pictures.size(2), pictures.size(3)}, pictures.options());
   for_chunks(pictures, kernels.size(1) + kernels.size(2), [&](const Chunk& chunk) {
-    fill_pictures(at::bmm(kernels, tiles_of(pictures, chunk, winograd_tiles)), chunk, result);
+    fill_pictures(products_of(kernels, tiles_of(pictures, chunk, winograd_tiles)), chunk, result);
   });
   return result;
 }

@@ -19,7 +19,11 @@ struct Place {
   int64_t row, column, begin, end;  // begin, end: of the depth
 };
 
-template <int64_t kRows, int64_t kVectors>
+// The first tile of a stripe fetches the stripe that follows: the processor foresees no steps as
+// wide as a row of b.
+enum class Ahead { kNothing, kNextStripe };
+
+template <int64_t kRows, int64_t kVectors, Ahead kAhead>
 SDTUNE_INLINE void tile(const ThinGemm& p, const Place& at, bool adds) {
   const float* a = p.a + at.row * p.a_row;
   const float* b = p.b + at.column;
@@ -35,10 +39,14 @@ SDTUNE_INLINE void tile(const ThinGemm& p, const Place& at, bool adds) {
   for (int64_t k = at.begin; k < at.end; ++k) {
     Floats row[kVectors];
 #pragma GCC unroll 4
-    for (int64_t v = 0; v < kVectors; ++v) row[v] = load_lanes(b + k * p.b_row + v * kLanes);
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const float* from = b + k * p.b_row + v * kLanes;
+      row[v] = load_lanes(from);
+      if constexpr (kAhead == Ahead::kNextStripe) __builtin_prefetch(from + kVectors * kLanes);
+    }
 #pragma GCC unroll 8
     for (int64_t r = 0; r < kRows; ++r) {
-      const float factor = a[r * p.a_row + k];
+      const float factor = a[r * p.a_row + k * p.a_step];
 #pragma GCC unroll 4
       for (int64_t v = 0; v < kVectors; ++v) sums[r][v] += row[v] * factor;
     }
@@ -57,16 +65,30 @@ template <int64_t kVectors>
 SDTUNE_INLINE void stripe(const ThinGemm& p, int64_t column) {
   for (int64_t begin = 0; begin < p.depth; begin += kDepth) {
     const int64_t end = std::min(p.depth, begin + kDepth);
-    const bool adds = p.adds || begin > 0;
+    const bool adds = begin > 0;
     int64_t row = 0;
-    for (; row + kTileRows <= p.rows; row += kTileRows) {
-      tile<kTileRows, kVectors>(p, {row, column, begin, end}, adds);
+    if (p.rows >= kTileRows) {
+      tile<kTileRows, kVectors, Ahead::kNextStripe>(p, {row, column, begin, end}, adds);
+      row = kTileRows;
     }
-    for (; row < p.rows; ++row) tile<1, kVectors>(p, {row, column, begin, end}, adds);
+    for (; row + kTileRows <= p.rows; row += kTileRows) {
+      tile<kTileRows, kVectors, Ahead::kNothing>(p, {row, column, begin, end}, adds);
+    }
+    for (; row < p.rows; ++row) {
+      tile<1, kVectors, Ahead::kNothing>(p, {row, column, begin, end}, adds);
+    }
   }
 }
 
 }  // namespace
+
+bool thin_gemm_is_fast() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") != 0;
+#else
+  return false;
+#endif
+}
 
 SDTUNE_EACH_WIDTH void thin_gemm(const ThinGemm& product) {
   int64_t column = 0;

@@ -11,16 +11,18 @@ namespace sdtune {
 // Columns come in multiples of this.
 inline constexpr int64_t kThinUnit = 16;
 
-// c = a·b, or c + a·b. Row-major; a row begins `a_row`, `b_row` or `c_row` elements after the one
-// before.
+// c = a·b. A row begins `a_row`, `b_row` or `c_row` elements after the one before; numbers of a row
+// stand side by side, but `a_step` elements apart in a.
 struct ThinGemm {
   const float* a;  // [rows, depth]
   const float* b;  // [depth, columns]
   float* c;        // [rows, columns]
-  int64_t a_row, b_row, c_row;
+  int64_t a_row, a_step, b_row, c_row;
   int64_t rows, columns, depth;  // columns: a multiple of kThinUnit
-  bool adds;
 };
+
+// Whether the processor has the 32 wide registers (AVX-512) that thin_gemm is cut for.
+bool thin_gemm_is_fast();
 
 // The order in which products are added depends on the sizes alone.
 void thin_gemm(const ThinGemm& product);
