@@ -37,12 +37,16 @@ format:
 docs: build
 	$(BUILD)/sdtune docs options > docs/options.md
 
-# Each peer beside sdtune in one run. Minutes each; wants a quiet machine.
+# Each peer beside sdtune in one run. Wants a quiet machine, 17 GB of memory and an hour or two.
 bench: build
 	scripts/bootstrap --tests
 	$(BUILD)/sdtune-bench-kernels
 	$(BUILD)/sdtune-bench-conv2d
 	$(BUILD)/sdtune-bench-conv2d bfloat16
+	for size in 256 512; do for precision in fp32 bf16; do .deps/venv/bin/python benchmarks/step_bench.py \
+	  --build $(BUILD) --size $$size --precision $$precision || exit 1; done; done
+	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what vae
+	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what text --batch 3 --steps 10
 	.deps/venv/bin/python benchmarks/image_peer.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/loader_bench.py --build $(BUILD)
