@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/conv2d.h"
 #include "kernels/group_norm.h"
 #include "kernels/group_norm_planes.h"
 
@@ -44,7 +45,7 @@ void Conv2d::visit(ParameterVisitor& v) {
 }
 
 at::Tensor Conv2d::forward(const at::Tensor& x) const {
-  return at::conv2d(x, as_type_of(x, weight), as_type_of(x, bias), stride, padding);
+  return conv2d({x, as_type_of(x, weight), as_type_of(x, bias), stride, padding});
 }
 
 GroupNorm::GroupNorm(int64_t group_count, int64_t channels, double epsilon)

@@ -1,0 +1,193 @@
+// Times the three products of every convolution of the SD1.5 U-Net at 256² and 512² by each way of
+// kernels/conv2d.h, which takes the fastest from a table made of these figures (RESULTS.md).
+//
+//     sdtune-bench-conv2d [float|bfloat16] [batch] [rounds] [threads]
+//
+// With one thread the times are processor time, which a busy machine disturbs less.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <malloc.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/system.h"
+#include "kernels/conv2d.h"
+
+namespace sdtune {
+namespace {
+
+struct Shape {
+  int64_t in, out, side, kernel, stride;  // side: of the input
+};
+
+// 512² pictures; 256² has all sides halved.
+std::vector<Shape> shapes_at(int64_t latent) {
+  const int64_t s = latent, t = latent / 2, u = latent / 4, v = latent / 8;
+  return {
+      {4, 320, s, 3, 1},     {320, 320, s, 3, 1},   {640, 320, s, 3, 1},   {960, 320, s, 3, 1},
+      {640, 640, s, 3, 1},   {320, 4, s, 3, 1},     {640, 320, s, 1, 1},   {960, 320, s, 1, 1},
+      {320, 320, s, 3, 2},   {320, 640, t, 3, 1},   {640, 640, t, 3, 1},   {960, 640, t, 3, 1},
+      {1280, 640, t, 3, 1},  {1920, 640, t, 3, 1},  {1280, 1280, t, 3, 1}, {320, 640, t, 1, 1},
+      {960, 640, t, 1, 1},   {1280, 640, t, 1, 1},  {1920, 640, t, 1, 1},  {640, 640, t, 3, 2},
+      {640, 1280, u, 3, 1},  {1280, 1280, u, 3, 1}, {1920, 1280, u, 3, 1}, {2560, 1280, u, 3, 1},
+      {640, 1280, u, 1, 1},  {1920, 1280, u, 1, 1}, {2560, 1280, u, 1, 1}, {1280, 1280, u, 3, 2},
+      {1280, 1280, v, 3, 1}, {2560, 1280, v, 3, 1}, {2560, 1280, v, 1, 1}};
+}
+
+struct Tensors {
+  at::Tensor x, weight, bias, grad;
+  int64_t stride, padding;
+};
+
+Tensors tensors_of(const Shape& shape, int64_t batch, at::ScalarType type) {
+  const int64_t padding = shape.kernel / 2;
+  const int64_t out = (shape.side + 2 * padding - shape.kernel) / shape.stride + 1;
+  const double scale = 1 / std::sqrt(static_cast<double>(shape.in * shape.kernel * shape.kernel));
+  const auto random = [&](at::IntArrayRef size, double factor) {
+    return (at::randn(size) * factor).to(type);
+  };
+  return {random({batch, shape.in, shape.side, shape.side}, 1),
+          random({shape.out, shape.in, shape.kernel, shape.kernel}, scale),
+          random({shape.out}, 1),
+          random({batch, shape.out, out, out}, 1),
+          shape.stride,
+          padding};
+}
+
+constexpr Conv2dWay kWays[] = {Conv2dWay::kTorch, Conv2dWay::kColumns, Conv2dWay::kThinColumns,
+                               Conv2dWay::kWinograd};
+
+enum class Product { kResult, kInputGradient, kWeightGradient };
+
+// What is timed: one product, by one way.
+std::function<void()> job(const Tensors& given, Product product, Conv2dWay way) {
+  Tensors t = given;
+  if (product == Product::kResult) {
+    return [t, way] {
+      const at::NoGradGuard frozen;
+      conv2d({t.x, t.weight, t.bias, t.stride, t.padding}, {.result = way});
+    };
+  }
+  const bool of_input = product == Product::kInputGradient;
+  t.x = t.x.detach().set_requires_grad(of_input);
+  t.weight = t.weight.detach().set_requires_grad(!of_input);
+  const at::Tensor out = conv2d({t.x, t.weight, t.bias, t.stride, t.padding},
+                                {.input_gradient = way, .weight_gradient = way});
+  return [out, t, of_input] {
+    torch::autograd::grad({out}, {of_input ? t.x : t.weight}, {t.grad}, /*retain_graph=*/true);
+  };
+}
+
+double milliseconds(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
+}
+
+double time_of(const std::function<void()>& run) {
+  const clockid_t clock = at::get_num_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  const double start = milliseconds(clock);
+  run();
+  return milliseconds(clock) - start;
+}
+
+// The median of each; rivals alternate, so that a busy neighbour slows all.
+std::vector<double> medians(const std::vector<std::function<void()>>& rivals, int rounds) {
+  std::vector<std::vector<double>> times(rivals.size());
+  for (const auto& run : rivals) run();
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < rivals.size(); ++i) times[i].push_back(time_of(rivals[i]));
+  }
+  std::vector<double> result;
+  for (auto& of_one : times) {
+    std::nth_element(of_one.begin(), of_one.begin() + rounds / 2, of_one.end());
+    result.push_back(of_one[rounds / 2]);
+  }
+  return result;
+}
+
+bool takes(const Shape& shape, const Tensors& tensors, Conv2dWay way) {
+  if (way == Conv2dWay::kTorch || way == Conv2dWay::kColumns) return true;
+  if (tensors.x.scalar_type() != at::kFloat) return false;
+  if (way == Conv2dWay::kWinograd) return shape.kernel == 3 && shape.stride == 1;
+  const int64_t columns = tensors.grad.numel() / shape.out;
+  return shape.in % 16 == 0 && columns <= 256;
+}
+
+// The median time of each way, "–" where it takes no such convolution.
+void print_times(const Shape& shape, const Tensors& tensors, Product product, int rounds) {
+  std::vector<std::function<void()>> rivals;
+  for (const Conv2dWay way : kWays) {
+    if (takes(shape, tensors, way)) rivals.push_back(job(tensors, product, way));
+  }
+  const std::vector<double> times = medians(rivals, rounds);
+  size_t next = 0;
+  for (const Conv2dWay way : kWays) {
+    if (takes(shape, tensors, way)) {
+      std::printf(" %.2f |", times[next++]);
+    } else {
+      std::printf(" – |");
+    }
+  }
+  std::fflush(stdout);
+}
+
+void print_row(const Shape& shape, const Tensors& tensors, int rounds) {
+  const double gflop = 2e-9 * static_cast<double>(tensors.weight.numel() * tensors.grad.numel()) /
+                       static_cast<double>(shape.out);
+  std::printf("| %ld→%ld @ %ld², %ldx%ld%s | %.2f |", shape.in, shape.out, shape.side, shape.kernel,
+              shape.kernel, shape.stride == 2 ? ", stride 2" : "", gflop);
+  for (const Product product :
+       {Product::kResult, Product::kInputGradient, Product::kWeightGradient}) {
+    print_times(shape, tensors, product, rounds);
+  }
+  std::printf("\n");
+}
+
+void print_machine(at::ScalarType type) {
+  const at::Tensor a = at::randn({2048, 2048}).to(type), b = at::randn({2048, 2048}).to(type);
+  const double gemm = medians({[&] { at::mm(a, b); }}, 9)[0];
+  const at::Tensor from = at::zeros({1 << 26}), to = at::zeros({1 << 26});
+  const double copy = medians({[&] { to.copy_(from); }}, 9)[0];
+  std::printf("%s, threads: %d, GEMM of 2048³ in %s %.0f GFLOP/s, copies at %.1f GB/s\n\n",
+              processor_name().c_str(), at::get_num_threads(), c10::toString(type), 17.18e3 / gemm,
+              2 * 268.4 / copy);
+}
+
+}  // namespace
+}  // namespace sdtune
+
+int main(int argc, char** argv) {
+  using namespace sdtune;
+  const auto type = argc > 1 && std::string(argv[1]) == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const int64_t batch = argc > 2 ? std::stol(argv[2]) : 1;
+  const int rounds = argc > 3 ? std::stoi(argv[3]) : 7;
+  // Freed memory stays with the process: the figures hold no page faults.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  at::set_num_threads(argc > 4 ? std::stoi(argv[4]) : 1);
+  print_machine(type);
+  std::printf(
+      "| convolution, batch %ld | GFLOP | result: torch | columns | thin | Winograd "
+      "| input: torch | columns | thin | Winograd | weight: torch | columns | thin | Winograd |\n"
+      "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+      batch);
+  std::vector<Shape> shapes = shapes_at(32);
+  for (const Shape& shape : shapes_at(64)) {
+    const auto same = [&](const Shape& other) {
+      return std::tie(shape.in, shape.out, shape.side, shape.kernel, shape.stride) ==
+             std::tie(other.in, other.out, other.side, other.kernel, other.stride);
+    };
+    if (std::none_of(shapes.begin(), shapes.end(), same)) shapes.push_back(shape);
+  }
+  for (const Shape& shape : shapes) print_row(shape, tensors_of(shape, batch, type), rounds);
+  return 0;
+}

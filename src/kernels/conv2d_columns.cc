@@ -1,0 +1,166 @@
+#include "kernels/conv2d_ways.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "kernels/conv2d_cpu.h"
+#include "kernels/thin_gemm_cpu.h"
+
+namespace sdtune {
+
+namespace {
+
+// Elements of columns below which one more thread costs more than it saves.
+constexpr int64_t kGrain = 32768;
+
+Conv2dPlane plane_of(const at::Tensor& x, int64_t kernel, int64_t stride, int64_t padding) {
+  const int64_t height = x.size(2), width = x.size(3);
+  const auto out = [&](int64_t size) { return (size + 2 * padding - kernel) / stride + 1; };
+  return {height, width, out(height), out(width), kernel, stride, padding};
+}
+
+// A kernel of one tap with neither stride nor padding sees the picture itself.
+bool sees_the_picture(const Conv2dPlane& plane) {
+  return plane.kernel == 1 && plane.stride == 1 && plane.padding == 0;
+}
+
+// Calls use(picture, first_channel, last_channel) from several threads.
+template <class Use>
+void for_channels(const at::Tensor& x, const Conv2dPlane& plane, Use use) {
+  const int64_t channels = x.size(1);
+  const int64_t grain = std::max<int64_t>(1, kGrain / (plane.taps() * plane.out_pixels()));
+  at::parallel_for(0, channels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t picture = 0; picture < x.size(0); ++picture) use(picture, begin, end);
+  });
+}
+
+template <class T>
+void fill_columns(const at::Tensor& x, const Conv2dPlane& plane, at::Tensor& columns) {
+  const int64_t channels = x.size(1), row_size = columns.size(1);
+  const T* pictures = static_cast<const T*>(x.const_data_ptr());
+  T* to = static_cast<T*>(columns.mutable_data_ptr());
+  for_channels(x, plane, [&](int64_t picture, int64_t begin, int64_t end) {
+    gather_columns(plane, pictures + (picture * channels + begin) * plane.pixels(), end - begin,
+                   to + begin * plane.taps() * row_size + picture * plane.out_pixels(), row_size);
+  });
+}
+
+// [in·k², B·H'·W'].
+at::Tensor columns_of(const at::Tensor& x, const Conv2dPlane& plane) {
+  if (sees_the_picture(plane)) return x.transpose(0, 1).reshape({x.size(1), -1});
+  at::Tensor columns =
+      at::empty({x.size(1) * plane.taps(), x.size(0) * plane.out_pixels()}, x.options());
+  if (x.scalar_type() == at::kFloat) {
+    fill_columns<float>(x, plane, columns);
+  } else {
+    fill_columns<BFloat16Bits>(x, plane, columns);
+  }
+  return columns;
+}
+
+template <class T>
+void fill_pictures(const at::Tensor& columns, const Conv2dPlane& plane, at::Tensor& x) {
+  const int64_t channels = x.size(1), row_size = columns.size(1);
+  const T* from = static_cast<const T*>(columns.const_data_ptr());
+  T* pictures = static_cast<T*>(x.mutable_data_ptr());
+  for_channels(x, plane, [&](int64_t picture, int64_t begin, int64_t end) {
+    sum_columns(plane, from + begin * plane.taps() * row_size + picture * plane.out_pixels(),
+                row_size, pictures + (picture * channels + begin) * plane.pixels(), end - begin);
+  });
+}
+
+// [rows, B·pixels] to [B, rows, height, width], without a copy for one picture.
+at::Tensor pictures_of(const at::Tensor& rows, at::IntArrayRef shape) {
+  return rows.view({shape[1], shape[0], shape[2], shape[3]}).transpose(0, 1).contiguous();
+}
+
+// [B, rows, height, width] to [rows, B·pixels].
+at::Tensor rows_of(const at::Tensor& pictures) {
+  return pictures.transpose(0, 1).reshape({pictures.size(1), -1});
+}
+
+// a·b by thin_gemm: rows are split among threads where b is the thin matrix, columns otherwise.
+at::Tensor thin_product(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
+  const ThinGemm whole = {a.const_data_ptr<float>(),
+                          b.const_data_ptr<float>(),
+                          c.mutable_data_ptr<float>(),
+                          a.size(1),
+                          /*a_step=*/1,
+                          b.size(1),
+                          b.size(1),
+                          a.size(0),
+                          b.size(1),
+                          a.size(1)};
+  if (whole.columns < whole.rows) {
+    at::parallel_for(0, whole.rows, 96, [&](int64_t begin, int64_t end) {
+      ThinGemm part = whole;
+      part.a += begin * whole.a_row;
+      part.c += begin * whole.c_row;
+      part.rows = end - begin;
+      thin_gemm(part);
+    });
+  } else {
+    at::parallel_for(0, whole.columns / kThinUnit, 4, [&](int64_t begin, int64_t end) {
+      ThinGemm part = whole;
+      part.b += begin * kThinUnit;
+      part.c += begin * kThinUnit;
+      part.columns = (end - begin) * kThinUnit;
+      thin_gemm(part);
+    });
+  }
+  return c;
+}
+
+// a·b, where b may have any number of columns.
+at::Tensor thin_rows(const at::Tensor& a, const at::Tensor& b) {
+  const int64_t rest = b.size(1) % kThinUnit;
+  if (rest == 0) return thin_product(a, b);
+  const at::Tensor padded = at::constant_pad_nd(b, {0, kThinUnit - rest});
+  return thin_product(a, padded).narrow(1, 0, b.size(1)).contiguous();
+}
+
+}  // namespace
+
+at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm) {
+  const at::Tensor weight = call.weight.flatten(1);
+  const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
+  const at::Tensor columns = columns_of(call.x, plane);
+  at::Tensor rows;
+  if (gemm == Gemm::kThin) {
+    rows = thin_rows(weight, columns);
+    if (call.bias.defined()) rows.add_(call.bias.unsqueeze(1));
+  } else {
+    rows = call.bias.defined() ? at::addmm(call.bias.unsqueeze(1), weight, columns)
+                               : at::mm(weight, columns);
+  }
+  return pictures_of(rows, {call.x.size(0), weight.size(0), plane.out_height, plane.out_width});
+}
+
+at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call, Gemm gemm) {
+  const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
+  const at::Tensor weight = call.weight.flatten(1);
+  const at::Tensor grad = rows_of(call.grad);
+  const at::Tensor columns = gemm == Gemm::kThin
+                                 ? thin_product(grad.t().contiguous(), weight).t().contiguous()
+                                 : at::mm(weight.t(), grad);
+  if (sees_the_picture(plane)) return pictures_of(columns, call.x.sizes());
+  at::Tensor result = at::empty(call.x.sizes(), call.x.options());
+  if (result.scalar_type() == at::kFloat) {
+    fill_pictures<float>(columns, plane, result);
+  } else {
+    fill_pictures<BFloat16Bits>(columns, plane, result);
+  }
+  return result;
+}
+
+at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call, Gemm gemm) {
+  const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
+  const at::Tensor columns = columns_of(call.x, plane).t();
+  const at::Tensor grad = rows_of(call.grad);
+  const at::Tensor product =
+      gemm == Gemm::kThin ? thin_product(grad, columns.contiguous()) : at::mm(grad, columns);
+  return product.view(call.weight.sizes());
+}
+
+}  // namespace sdtune
