@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "encoders.h"
+#include "kernels/cpu_allocator.h"
 #include "machine_rates.h"
 #include "whole_step.h"
 
@@ -75,6 +76,7 @@ int run(const std::vector<std::string>& words) {
     return 0;
   }
   const BenchJob job = parse_bench_job(words);
+  use_kept_memory();  // as the program itself
   const c10::Device device = open_bench_device(job);
   if (job.threads > 0) at::set_num_threads(static_cast<int>(job.threads));
   if (job.what == "step") {

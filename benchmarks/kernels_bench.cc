@@ -7,10 +7,16 @@
 #include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <array>
+
+#include "base/block_range.h"
 #include "base/system.h"
+#include "kernels/adamw.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
+#include "kernels/group_norm_planes.h"
 #include "kernels/optimizer_8bit.h"
+#include "kernels/square_sum.h"
 
 namespace sdtune {
 namespace {
@@ -166,6 +172,96 @@ void register_group_norms() {
   }
 }
 
+// The U-Net's at 256² and 512² as it trains: contiguous, forward and backward.
+void register_trained_group_norms() {
+  using Shape = std::array<int64_t, 4>;
+  for (const Shape& shape :
+       {Shape{1, 320, 64, 64}, {1, 960, 32, 32}, {1, 640, 16, 16}, {1, 2560, 8, 8}}) {
+    for (const bool ours : {true, false}) {
+      const std::string title = "trained_group_norm_silu/" + std::to_string(shape[1]) + "x" +
+                                std::to_string(shape[2]) + (ours ? "/sdtune" : "/torch");
+      benchmark::RegisterBenchmark(
+          title.c_str(),
+          [=](benchmark::State& state) {
+            const at::Tensor x = at::randn(shape).requires_grad_(true), grad = at::randn(shape);
+            const at::Tensor weight = at::randn({shape[1]}).requires_grad_(true);
+            const at::Tensor bias = at::randn({shape[1]}).requires_grad_(true);
+            for (auto _ : state) {
+              const at::Tensor out = ours ? group_norm_planes({x, 32, weight, bias, 1e-5, true})
+                                          : at::silu(at::group_norm(x, 32, weight, bias, 1e-5));
+              benchmark::DoNotOptimize(torch::autograd::grad({out}, {x, weight, bias}, {grad}));
+            }
+          })
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+}
+
+// Clipping and AdamW over tensors like a fifth of the U-Net's, in the memory that training has.
+class OptimizerStep {
+ public:
+  OptimizerStep() {
+    for (const auto& [count, size] :
+         {std::pair{4, 1280 * 1280 * 9}, {40, 1280 * 1280}, {100, 640 * 640}, {300, 1280}}) {
+      for (int i = 0; i < count; ++i) {
+        AdamWTensors each;
+        for (at::Tensor* t : {&each.weight, &each.gradient, &each.exp_avg, &each.exp_avg_sq}) {
+          *t = at::from_blob(memory_.take(4 * size), {size}).zero_();
+        }
+        each.gradient.fill_(1e-3);
+        gradients_.push_back(each.gradient);
+        weights_.push_back(each.weight);
+        exp_avg_.push_back(each.exp_avg);
+        exp_avg_sq_.push_back(each.exp_avg_sq);
+        times_.push_back(at::ones({}));
+        tensors_.push_back(std::move(each));
+      }
+    }
+  }
+
+  void norm_by_torch() { norm_ = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients_))); }
+  void clip_by_torch() { at::_foreach_mul_(gradients_, (1.0 / (norm_ + 1e-6)).clamp_max(1)); }
+  void update_by_torch() {
+    at::_fused_adamw_(weights_, gradients_, exp_avg_, exp_avg_sq_, {}, times_, 1e-5, 0.9, 0.999,
+                      0.01, 1e-8, false, false);
+  }
+  void norm() { benchmark::DoNotOptimize(square_sum(gradients_)); }
+  void update() { update_adamw(tensors_, {.gradient_scale = 0.99}); }
+
+ private:
+  BlockRange memory_{uint64_t{8} << 30};
+  std::vector<AdamWTensors> tensors_;
+  std::vector<at::Tensor> gradients_, weights_, exp_avg_, exp_avg_sq_, times_;
+  at::Tensor norm_;
+};
+
+void register_optimizer_steps() {
+  using Part = void (*)(OptimizerStep&);
+  const auto add = [](const char* name, Part part) {
+    benchmark::RegisterBenchmark(name,
+                                 [part](benchmark::State& state) {
+                                   static OptimizerStep step;
+                                   for (auto _ : state) part(step);
+                                 })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  add("gradient_norm/sdtune", [](OptimizerStep& s) { s.norm(); });
+  add("gradient_norm/torch", [](OptimizerStep& s) { s.norm_by_torch(); });
+  add("adamw/sdtune", [](OptimizerStep& s) { s.update(); });
+  add("adamw/torch", [](OptimizerStep& s) { s.update_by_torch(); });
+  add("clip_and_adamw/sdtune", [](OptimizerStep& s) {
+    s.norm();
+    s.update();
+  });
+  add("clip_and_adamw/torch", [](OptimizerStep& s) {
+    s.norm_by_torch();
+    s.clip_by_torch();
+    s.update_by_torch();
+  });
+}
+
 }  // namespace
 }  // namespace sdtune
 
@@ -188,7 +284,9 @@ int main(int argc, char** argv) {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   sdtune::register_all();
   sdtune::register_group_norms();
+  sdtune::register_trained_group_norms();
   sdtune::register_8bit();
+  sdtune::register_optimizer_steps();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

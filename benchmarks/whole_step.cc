@@ -68,7 +68,7 @@ at::Tensor WholeStep::forward() {
 }
 
 StepTimes WholeStep::run(OperatorProfile* profile) {
-  const UpdateMoment moment{.seed = kSeed, .step = steps_done_};
+  UpdateMoment moment{.seed = kSeed, .step = steps_done_};
   StepTimes times;
   LapClock clock(device_);
   clock.lap();
@@ -87,8 +87,10 @@ StepTimes WholeStep::run(OperatorProfile* profile) {
   });
   times.loss = loss.item<double>();
   part(StepPart::kClip, [&] {
-    times.grad_norm = (fused_ ? fused_->norm() : clip_gradients(optimizer_->gradients(), kMaxNorm))
-                          .item<double>();
+    const at::Tensor norm =
+        fused_ ? fused_->norm()
+               : clip_gradients_for(*optimizer_, optimizer_->gradients(), kMaxNorm, moment);
+    times.grad_norm = norm.item<double>();
   });
   part(StepPart::kOptimizer, [&] {
     if (fused_) return;

@@ -40,47 +40,58 @@ void check_scores(size_t scores, size_t tags, const std::string& path) {
               path, "Take model and list from one repository.");
 }
 
-fs::path first_of(const fs::path& folder, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    if (fs::is_regular_file(folder / name)) return folder / name;
-  }
-  return {};
+std::optional<TaggerFiles> tagger_in(const fs::path& folder, bool is_deepdanbooru) {
+  return tagger_among([&](const std::string& name) { return fs::is_regular_file(folder / name); },
+                      is_deepdanbooru);
 }
 
-[[noreturn]] void refuse_folder(const fs::path& folder, const std::string& wanted) {
+[[noreturn]] void refuse_folder(const fs::path& folder, bool is_deepdanbooru) {
+  const char* wanted = is_deepdanbooru ? "model.onnx and tags.txt"
+                                       : "model.onnx and selected_tags.csv, or "
+                                         "model_optimized.onnx and tag_mapping.json";
   const bool is_tensorflow = fs::exists(folder / "saved_model.pb");
-  throw Error(fmt::format("there is no tagger in this folder: {}", wanted), folder.string(),
-              is_tensorflow
-                  ? "This is TensorFlow's form; download model.onnx of the same repository."
-                  : "Download the tagger's ONNX file and its list of tags.");
+  throw Error(
+      fmt::format("there is no tagger in this folder: {} are wanted", wanted), folder.string(),
+      is_tensorflow ? "This is TensorFlow's form; download model.onnx of the same repository."
+                    : "Download the tagger's ONNX file and its list of tags.");
 }
 
 }  // namespace
 
-TaggerFiles find_tagger(const fs::path& folder, bool is_deepdanbooru) {
-  TaggerFiles files;
-  files.model = first_of(folder, {"model.onnx", "model_optimized.onnx"});
-  if (is_deepdanbooru) {
-    files.family = TaggerFamily::kDeepDanbooru;
-    files.tags = first_of(folder, {"tags.txt"});
-    if (files.model.empty()) files.model = first_of(folder, {"deepdanbooru.onnx"});
-    if (files.model.empty() || files.tags.empty()) {
-      refuse_folder(folder, "model.onnx and tags.txt are wanted");
+std::optional<TaggerFiles> tagger_among(const std::function<bool(const std::string&)>& is_there,
+                                        bool is_deepdanbooru) {
+  struct Form {
+    TaggerFamily family;
+    const char* model;
+    const char* tags;
+  };
+  // The first choice first.
+  constexpr Form kForms[] = {{TaggerFamily::kStandard, "model.onnx", "selected_tags.csv"},
+                             {TaggerFamily::kStandard, "model_optimized.onnx", "selected_tags.csv"},
+                             {TaggerFamily::kMapped, "model_optimized.onnx", "tag_mapping.json"},
+                             {TaggerFamily::kMapped, "model.onnx", "tag_mapping.json"},
+                             {TaggerFamily::kDeepDanbooru, "model.onnx", "tags.txt"},
+                             {TaggerFamily::kDeepDanbooru, "model_optimized.onnx", "tags.txt"},
+                             {TaggerFamily::kDeepDanbooru, "deepdanbooru.onnx", "tags.txt"}};
+  for (const Form& form : kForms) {
+    if ((form.family == TaggerFamily::kDeepDanbooru) != is_deepdanbooru) continue;
+    if (is_there(form.model) && is_there(form.tags)) {
+      return TaggerFiles{form.family, form.model, form.tags};
     }
-    return files;
   }
-  files.tags = first_of(folder, {"selected_tags.csv"});
-  if (files.tags.empty()) {
-    files.family = TaggerFamily::kMapped;
-    files.model = first_of(folder, {"model_optimized.onnx", "model.onnx"});
-    files.tags = first_of(folder, {"tag_mapping.json"});
-  }
-  if (files.model.empty() || files.tags.empty()) {
-    refuse_folder(folder,
-                  "model.onnx and selected_tags.csv are wanted, or model_optimized.onnx and "
-                  "tag_mapping.json");
-  }
-  return files;
+  return std::nullopt;
+}
+
+TaggerFiles find_tagger(const fs::path& folder, bool is_deepdanbooru) {
+  auto files = tagger_in(folder, is_deepdanbooru);
+  if (!files) refuse_folder(folder, is_deepdanbooru);
+  files->model = folder / files->model;
+  files->tags = folder / files->tags;
+  return *files;
+}
+
+bool has_tagger(const fs::path& folder, bool is_deepdanbooru) {
+  return tagger_in(folder, is_deepdanbooru).has_value();
 }
 
 std::vector<Tag> read_tags(const TaggerFiles& files) {

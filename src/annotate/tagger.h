@@ -3,7 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +33,12 @@ struct TaggerFiles {
 // What of a tagger lies in a folder; DeepDanbooru is never guessed, as its tags.txt is a common
 // name. Error that names what is missing.
 TaggerFiles find_tagger(const std::filesystem::path& folder, bool is_deepdanbooru);
+bool has_tagger(const std::filesystem::path& folder, bool is_deepdanbooru);
+
+// The same of the names of files in a folder, told by `is_there`, wherever that folder is: names,
+// or nothing when something is missing.
+std::optional<TaggerFiles> tagger_among(const std::function<bool(const std::string&)>& is_there,
+                                        bool is_deepdanbooru);
 
 std::vector<Tag> read_tags(const TaggerFiles& files);
 

@@ -12,7 +12,7 @@
 #include "base/rank.h"
 #include "base/system.h"
 #include "commands/device.h"
-#include "commands/picture_words.h"
+#include "commands/model_ids.h"
 #include "options/command_line.h"
 #include "train/precision.h"
 
@@ -20,31 +20,6 @@ namespace sdtune {
 namespace {
 
 constexpr double kPenaltyOfDraws = 1.1;  // make_captions.py's, of words that are there already
-
-void validate(const MakeCaptionsOptions& options) {
-  check_extension(options.caption_extension);
-  if (options.num_beams > 1 && !options.beam_search) {
-    log_warning("--num_beams has no part where words are drawn; --beam_search makes use of it");
-  }
-  if (!fs::exists(options.caption_weights)) {
-    const bool is_address = options.caption_weights.string().find(":/") != std::string::npos;
-    throw Error("there is no captioner", options.caption_weights.string(),
-                is_address ? "Download the file, and name it with --caption_weights."
-                           : "Name with --caption_weights a folder of Transformers' BLIP, as "
-                             "Salesforce/blip-image-captioning-large has it, or Salesforce's "
-                             "model_large_caption.pth.");
-  }
-}
-
-PictureWords words_of(const MakeCaptionsOptions& options) {
-  return {.train_data_dir = options.train_data_dir,
-          .extension = options.caption_extension,
-          .output_path = options.output_path,
-          .in_json = options.in_json,
-          .full_path = options.full_path,
-          .recursive = options.recursive,
-          .overwrite = options.overwrite};
-}
 
 // Processes of one machine share its GPUs.
 at::Device device_of_process(const std::string& name) {
@@ -73,24 +48,21 @@ BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
   return captioner;
 }
 
-// With the captioner, which is read for this alone.
-CaptionReport write_captions(const MakeCaptionsOptions& options,
-                             const std::vector<CaptionWork>& work,
-                             const std::vector<CaptionedPicture>& pictures, CaptionOutput& output) {
-  if (const auto report = report_if_done(work)) return *report;
-  const BlipCaptioner blip(captioner_options(options));
+CaptionReport write_with(const BlipCaptioner& blip, const MakeCaptionsOptions& options,
+                         WordsJob& job) {
   const Captioner captioner{
       .prepare = [&](const Image& image) { return blip_square(image, blip.image_size()); },
       .write = [&](std::span<const ReadyPicture> ready) { return blip.write(ready); }};
   const CaptionSink sink{
       .keep =
           [&](size_t place, const std::string& caption) {
-            output.keep(pictures[place], caption);
-            if (options.debug) log_info("{}: {}", pictures[place].picture.string(), caption);
+            const CaptionedPicture& picture = job.pictures[place];
+            job.output->keep(picture, caption);
+            if (options.debug) log_info("{}: {}", picture.picture.string(), caption);
           },
       .fail = [&](size_t place,
-                  const std::string& reason) { output.fail(pictures[place], reason); }};
-  return caption_pictures(work, captioner,
+                  const std::string& reason) { job.output->fail(job.pictures[place], reason); }};
+  return caption_pictures(job.work, captioner,
                           {.batch_size = options.batch_size,
                            .threads = reader_threads(options.max_data_loader_n_workers),
                            .rank = rank_from_environment()},
@@ -99,18 +71,49 @@ CaptionReport write_captions(const MakeCaptionsOptions& options,
 
 }  // namespace
 
+void check_options(const MakeCaptionsOptions& options) {
+  check_extension(options.caption_extension);
+  if (options.num_beams > 1 && !options.beam_search) {
+    log_warning("--num_beams has no part where words are drawn; --beam_search makes use of it");
+  }
+}
+
+WordsJob open_captions(const MakeCaptionsOptions& options) {
+  return open_words({.train_data_dir = options.train_data_dir,
+                     .extension = options.caption_extension,
+                     .output_path = options.output_path,
+                     .in_json = options.in_json,
+                     .full_path = options.full_path,
+                     .recursive = options.recursive,
+                     .overwrite = options.overwrite});
+}
+
+void find_captioner(MakeCaptionsOptions& options) {
+  fs::path& weights = options.caption_weights;
+  weights = local_model(weights, ModelUse::kCaptioner);
+  if (fs::exists(weights)) return;
+  const bool is_address = weights.string().find(":/") != std::string::npos;
+  throw Error("there is no captioner", weights.string(),
+              is_address ? "Download the file, and name it with --caption_weights."
+                         : "Name with --caption_weights a folder of Transformers' BLIP, an id as "
+                           "Salesforce/blip-image-captioning-large, or Salesforce's "
+                           "model_large_caption.pth.");
+}
+
+int write_captions(const MakeCaptionsOptions& options, WordsJob& job) {
+  if (job.is_done()) return finish_words(job, all_done(job));
+  return finish_words(job, write_with(BlipCaptioner(captioner_options(options)), options, job));
+}
+
 int run_caption(std::span<const std::string> args) {
   MakeCaptionsOptions options;
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
-  validate(options);
+  check_options(options);
+  WordsJob job = open_captions(options);
+  if (!job.is_done()) find_captioner(options);
   install_stop_signals();
-  const PictureWords words = words_of(options);
-  const std::vector<CaptionedPicture> pictures = find_pictures(words);
-  const std::unique_ptr<CaptionOutput> output = open_output(words, pictures);
-  const CaptionReport report =
-      write_captions(options, work_of(words, pictures, *output), pictures, *output);
-  return finish_words(words, pictures, report, *output);
+  return write_captions(options, job);
 }
 
 }  // namespace sdtune

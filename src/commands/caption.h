@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "commands/picture_words.h"
 #include "options/option.h"
 #include "train/precision_options.h"
 
@@ -40,12 +41,7 @@ struct MakeCaptionsOptions {
   template <class V>
   void visit(V& v) {
     v("train_data_dir", train_data_dir, "The folder of pictures.", Required{}, Positional{});
-    v("caption_weights", caption_weights,
-      "The captioner: a folder of Transformers' BLIP (config.json, weights, vocabulary), or one of "
-      "Salesforce's checkpoints, as model_large_caption.pth.");
-    v("caption_vocabulary", caption_vocabulary,
-      "The captioner's words, a vocab.txt or tokenizer.json; what lies beside the weights when not "
-      "given.");
+    visit_captioner(v);
     v("caption_extension", caption_extension, "How the names of the text files end.",
       Aliases{"caption_extention"});
     v("output_path", output_path,
@@ -61,6 +57,30 @@ struct MakeCaptionsOptions {
     v("overwrite", overwrite,
       "Write captions anew where there are some. Without it pictures that have one are left out, "
       "so that a run that was cut short goes on where it was.");
+    visit_writing(v);
+    v.group("Computing");
+    v("batch_size", batch_size, "Pictures captioned at once.", Range{1, 4096});
+    v("max_data_loader_n_workers", max_data_loader_n_workers,
+      "Threads that read pictures; all cores when not given.", Range{0, 256});
+    v("mixed_precision", mixed_precision, "Type that the captioner computes in.",
+      mixed_precision_names());
+    v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
+    v("debug", debug, "Print each caption.");
+  }
+
+  template <class V>
+  void visit_captioner(V& v) {
+    v("caption_weights", caption_weights,
+      "The captioner: a folder of Transformers' BLIP (config.json, weights, vocabulary) or the id "
+      "of one on the Hugging Face Hub; or one of Salesforce's checkpoints, as "
+      "model_large_caption.pth.");
+    v("caption_vocabulary", caption_vocabulary,
+      "The captioner's words, a vocab.txt or tokenizer.json; what lies beside the weights when not "
+      "given.");
+  }
+
+  template <class V>
+  void visit_writing(V& v) {
     v.group("Writing");
     v("prompt", prompt,
       "How every caption begins, as the captioner sees it; it is left out of what is written.");
@@ -76,16 +96,21 @@ struct MakeCaptionsOptions {
       "Of the draws, which are each picture's own: neither its neighbours nor its place change its "
       "caption.",
       Range{0, kUnlimited});
-    v.group("Computing");
-    v("batch_size", batch_size, "Pictures captioned at once.", Range{1, 4096});
-    v("max_data_loader_n_workers", max_data_loader_n_workers,
-      "Threads that read pictures; all cores when not given.", Range{0, 256});
-    v("mixed_precision", mixed_precision, "Type that the captioner computes in.",
-      mixed_precision_names());
-    v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
-    v("debug", debug, "Print each caption.");
   }
 };
+
+// UsageError for options that cannot be meant.
+void check_options(const MakeCaptionsOptions& options);
+
+WordsJob open_captions(const MakeCaptionsOptions& options);
+
+// Puts the captioner's place on this machine into the options, fetching it where an id names one.
+// Error when there is none. Before install_stop_signals(), as Ctrl-C may end it.
+void find_captioner(MakeCaptionsOptions& options);
+
+// The job from end to end, with a captioner that was found; it is read only when there is something
+// to do. Returns as finish_words().
+int write_captions(const MakeCaptionsOptions& options, WordsJob& job);
 
 int run_caption(std::span<const std::string> args);
 

@@ -24,6 +24,16 @@ void warn_of_lacking(const char* field, const std::vector<std::string>& keys, si
 
 }  // namespace
 
+void clean_texts(MetadataFile& metadata, bool debug) {
+  CleaningRules rules{.caption = clean_caption, .tags = clean_tags};
+  if (debug) rules.on_text = print_text;
+  const CleanReport report = clean_metadata(metadata, rules);
+  const size_t entries = metadata.entries().size();
+  warn_of_lacking("tags", report.without_tags, entries);
+  warn_of_lacking("caption", report.without_caption, entries);
+  log_info("changed {} captions and {} tags", report.captions_changed, report.tags_changed);
+}
+
 int run_clean(std::span<const std::string> args) {
   CleanOptions options;
   OptionTable table = describe(options);
@@ -35,15 +45,9 @@ int run_clean(std::span<const std::string> args) {
     options.out_json = *options.third_json;
   }
   MetadataFile metadata = MetadataFile::read(options.in_json);
-  CleaningRules rules{.caption = clean_caption, .tags = clean_tags};
-  if (options.debug) rules.on_text = print_text;
-  const CleanReport report = clean_metadata(metadata, rules);
-  const size_t entries = metadata.entries().size();
-  warn_of_lacking("tags", report.without_tags, entries);
-  warn_of_lacking("caption", report.without_caption, entries);
+  clean_texts(metadata, options.debug);
   metadata.write(options.out_json);
-  log_info("changed {} captions and {} tags; wrote {} entries to {}", report.captions_changed,
-           report.tags_changed, entries, options.out_json.string());
+  log_info("wrote {} entries to {}", metadata.entries().size(), options.out_json.string());
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "formats/metadata_file.h"
 #include "options/option.h"
 
 namespace sdtune {
@@ -31,5 +32,8 @@ struct CleanOptions {
 };
 
 int run_clean(std::span<const std::string> args);
+
+// Cleans metadata that is open, and tells the user of it; `debug` prints each text.
+void clean_texts(MetadataFile& metadata, bool debug);
 
 }  // namespace sdtune

@@ -1,5 +1,6 @@
 #include "commands/command_table.h"
 
+#include "commands/annotate.h"
 #include "commands/caption.h"
 #include "commands/check.h"
 #include "commands/clean.h"
@@ -43,6 +44,12 @@ std::vector<Command> run_commands() {
 
 std::vector<Command> picture_commands() {
   return {
+      {"annotate",
+       {},
+       "Caption and tag a folder of pictures, and write the metadata to train with.",
+       run_annotate,
+       describe_defaults<AnnotateOptions>,
+       true},
       {"caption",
        {"make_captions"},
        "Write captions for pictures with BLIP.",

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "kernels/cpu_allocator.h"
 #include "options/command_line.h"
 #include "options/documentation.h"
 
@@ -76,6 +77,7 @@ int dispatch(std::span<const std::string> args) {
   }
   const Command& command = find_command(args[0]);
   if (asks_for_help(args.subspan(1))) return print_help(command);
+  if (command.computes) use_kept_memory();
   return command.run(args.subspan(1));
 }
 

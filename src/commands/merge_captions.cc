@@ -29,11 +29,7 @@ void report_to_user(const MergeReport& report, const MergeCaptionsOptions& optio
 
 }  // namespace
 
-int merge_into_metadata(const MergeCaptionsOptions& options, const char* field) {
-  if (options.caption_extension.empty() || options.caption_extension == ".") {
-    throw UsageError("an extension is missing", "--caption_extension", "give one, as in .txt");
-  }
-  MetadataFile metadata = starting_metadata(options.in_json, options.out_json);
+void merge_field(const MergeCaptionsOptions& options, const char* field, MetadataFile& metadata) {
   MergedEntry print;
   if (options.debug) {
     print = [](const std::string& key, const std::string& text) { log_info("{}: {}", key, text); };
@@ -45,9 +41,17 @@ int merge_into_metadata(const MergeCaptionsOptions& options, const char* field) 
                                           .recursive = options.recursive},
                                          metadata, print);
   report_to_user(report, options);
+  log_info("set the {} of {} of {} pictures", field, report.merged, report.pictures);
+}
+
+int merge_into_metadata(const MergeCaptionsOptions& options, const char* field) {
+  if (options.caption_extension.empty() || options.caption_extension == ".") {
+    throw UsageError("an extension is missing", "--caption_extension", "give one, as in .txt");
+  }
+  MetadataFile metadata = starting_metadata(options.in_json, options.out_json);
+  merge_field(options, field, metadata);
   metadata.write(options.out_json);
-  log_info("set the {} of {} of {} pictures; wrote {} entries to {}", field, report.merged,
-           report.pictures, metadata.entries().size(), options.out_json.string());
+  log_info("wrote {} entries to {}", metadata.entries().size(), options.out_json.string());
   return 0;
 }
 

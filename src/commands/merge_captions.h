@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "formats/metadata_file.h"
 #include "options/option.h"
 
 namespace sdtune {
@@ -45,5 +46,8 @@ int run_merge_captions(std::span<const std::string> args);
 
 // The same from options already filled in, for any field. Returns the exit code.
 int merge_into_metadata(const MergeCaptionsOptions& options, const char* field);
+
+// Merges into metadata that is open, and tells the user of it.
+void merge_field(const MergeCaptionsOptions& options, const char* field, MetadataFile& metadata);
 
 }  // namespace sdtune

@@ -1,5 +1,8 @@
 #include "commands/model_ids.h"
 
+#include <algorithm>
+
+#include "annotate/tagger.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "hub/local_copy.h"
@@ -7,9 +10,32 @@
 namespace sdtune {
 namespace {
 
+bool is_tagger(ModelUse use) { return use == ModelUse::kTagger || use == ModelUse::kDeepDanbooru; }
+
+FileChoice tagger_files(const std::string& folder, bool is_deepdanbooru) {
+  return [=](const std::vector<std::string>& names) {
+    const std::string prefix = folder.empty() ? "" : folder + "/";
+    const auto is_there = [&](const std::string& name) {
+      return std::find(names.begin(), names.end(), prefix + name) != names.end();
+    };
+    const auto tagger = tagger_among(is_there, is_deepdanbooru);
+    if (!tagger) throw Error("it has no tagger in ONNX with a list of tags");
+    return std::vector<std::string>{prefix + tagger->model.string(),
+                                    prefix + tagger->tags.string()};
+  };
+}
+
 FileChoice files_for(ModelUse use, const HubPlace& place) {
+  if (is_tagger(use)) return tagger_files(place.path, use == ModelUse::kDeepDanbooru);
   if (!place.path.empty()) return only_file(place.path);
-  return use == ModelUse::kVae ? vae_files : whole_model_files;
+  switch (use) {
+    case ModelUse::kVae:
+      return vae_files;
+    case ModelUse::kCaptioner:
+      return captioner_files;
+    default:
+      return whole_model_files;
+  }
 }
 
 // A path whose folder is here is a mistake in the file's name.
@@ -32,7 +58,7 @@ void find_state(TrainOptions& options) {
 
 std::optional<FoundModel> find_on_hub(const fs::path& given, ModelUse use) {
   if (lies_here(given)) return std::nullopt;
-  std::optional<HubPlace> place = parse_model_id(given.string());
+  std::optional<HubPlace> place = parse_model_id(given.string(), is_tagger(use));
   if (!place || (use == ModelUse::kFile && place->path.empty())) return std::nullopt;
   try {
     const LocalCopy found =

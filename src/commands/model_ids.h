@@ -9,7 +9,7 @@
 
 namespace sdtune {
 
-enum class ModelUse { kWhole, kVae, kFile };
+enum class ModelUse { kWhole, kVae, kFile, kCaptioner, kTagger, kDeepDanbooru };
 
 struct FoundModel {
   std::filesystem::path path;  // on this machine

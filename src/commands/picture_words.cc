@@ -41,18 +41,6 @@ std::vector<CaptionedPicture> pictures_in_metadata(const PictureWords& words) {
   return pictures;
 }
 
-}  // namespace
-
-void check_extension(const std::string& extension) {
-  if (extension.empty() || extension == ".") {
-    throw UsageError("an extension is missing", "--caption_extension", "give one, as in .caption");
-  }
-  if (is_image_name(caption_file("name", extension))) {
-    throw UsageError("captions would be written over the pictures", "--caption_extension",
-                     "give another one, as in .caption");
-  }
-}
-
 std::vector<CaptionedPicture> find_pictures(const PictureWords& words) {
   std::vector<CaptionedPicture> pictures =
       words.in_json ? pictures_in_metadata(words) : pictures_in_folder(words);
@@ -86,21 +74,34 @@ std::unique_ptr<CaptionOutput> open_output(const PictureWords& words,
   return caption_files(words.extension);
 }
 
-std::vector<CaptionWork> work_of(const PictureWords& words,
-                                 const std::vector<CaptionedPicture>& pictures,
-                                 const CaptionOutput& output) {
-  const bool has_all_to_do = words.overwrite && !words.output_path;
-  std::vector<CaptionWork> work;
-  for (const CaptionedPicture& one : pictures) {
-    work.push_back({one.picture, !has_all_to_do && output.has(one)});
+}  // namespace
+
+void check_extension(const std::string& extension) {
+  if (extension.empty() || extension == ".") {
+    throw UsageError("an extension is missing", "--caption_extension", "give one, as in .caption");
   }
-  return work;
+  if (is_image_name(caption_file("name", extension))) {
+    throw UsageError("captions would be written over the pictures", "--caption_extension",
+                     "give another one, as in .caption");
+  }
 }
 
-std::optional<CaptionReport> report_if_done(const std::vector<CaptionWork>& work) {
-  const auto is_done = [](const CaptionWork& one) { return one.done; };
-  if (!std::all_of(work.begin(), work.end(), is_done)) return std::nullopt;
-  return CaptionReport{.done_before = static_cast<int64_t>(work.size())};
+WordsJob open_words(const PictureWords& words) {
+  WordsJob job{.words = words, .pictures = find_pictures(words)};
+  job.output = open_output(words, job.pictures);
+  const bool has_all_to_do = words.overwrite && !words.output_path;
+  for (const CaptionedPicture& one : job.pictures) {
+    job.work.push_back({one.picture, !has_all_to_do && job.output->has(one)});
+  }
+  return job;
+}
+
+bool WordsJob::is_done() const {
+  return std::all_of(work.begin(), work.end(), [](const CaptionWork& one) { return one.done; });
+}
+
+CaptionReport all_done(const WordsJob& job) {
+  return {.done_before = static_cast<int64_t>(job.work.size())};
 }
 
 int reader_threads(const std::optional<int64_t>& workers) {
@@ -108,16 +109,15 @@ int reader_threads(const std::optional<int64_t>& workers) {
   return static_cast<int>(std::clamp<int64_t>(workers.value_or(cores), 1, 256));
 }
 
-int finish_words(const PictureWords& words, const std::vector<CaptionedPicture>& pictures,
-                 const CaptionReport& report, CaptionOutput& output) {
-  const bool is_whole = output.finish(pictures);
+int finish_words(WordsJob& job, const CaptionReport& report) {
+  const bool is_whole = job.output->finish(job.pictures);
   log_info("wrote {} {}; {} pictures had one already, {} could not be read", report.captioned,
-           words.field.title, report.done_before, report.failed);
+           job.words.field.title, report.done_before, report.failed);
   if (stop_signal() != 0) {
     log_info("stopped; what was written is kept, and the same command goes on from there");
     return 128 + stop_signal();
   }
-  if (!is_whole) log_info("the last process to end writes {}", words.output_path->string());
+  if (!is_whole) log_info("the last process to end writes {}", job.words.output_path->string());
   return report.failed > 0 ? 1 : 0;
 }
 

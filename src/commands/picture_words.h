@@ -28,25 +28,29 @@ struct PictureWords {
 // UsageError for an extension that is none, or a picture's.
 void check_extension(const std::string& extension);
 
-// Those that --in_json names, else those of the folder; of several that share a place for their
-// words the first one, and a warning about the others. Error when the folder has none.
-std::vector<CaptionedPicture> find_pictures(const PictureWords& words);
+// The pictures of a run and what is there already.
+struct WordsJob {
+  PictureWords words;
+  std::vector<CaptionedPicture> pictures;
+  std::unique_ptr<CaptionOutput> output;
+  std::vector<CaptionWork> work;  // one for each picture
 
-std::unique_ptr<CaptionOutput> open_output(const PictureWords& words,
-                                           const std::vector<CaptionedPicture>& pictures);
+  // Nothing is left to do, for which no model need be found or read.
+  bool is_done() const;
+};
 
-std::vector<CaptionWork> work_of(const PictureWords& words,
-                                 const std::vector<CaptionedPicture>& pictures,
-                                 const CaptionOutput& output);
+// Of those that --in_json names, else of those of the folder; of several that share a place for
+// their words the first one, and a warning about the others. Error when the folder has none.
+WordsJob open_words(const PictureWords& words);
 
-// The report of a run that has nothing left to do, for which no model need be read.
-std::optional<CaptionReport> report_if_done(const std::vector<CaptionWork>& work);
+// The report of a job that was done before.
+CaptionReport all_done(const WordsJob& job);
 
 // --max_data_loader_n_workers, or all cores.
 int reader_threads(const std::optional<int64_t>& workers);
 
-// Ends `output` and says what was done; returns the exit code.
-int finish_words(const PictureWords& words, const std::vector<CaptionedPicture>& pictures,
-                 const CaptionReport& report, CaptionOutput& output);
+// Ends the job's output and says what was done; returns the exit code: 1 where pictures could not
+// be read, and a stop signal's.
+int finish_words(WordsJob& job, const CaptionReport& report);
 
 }  // namespace sdtune

@@ -12,34 +12,11 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/system.h"
-#include "commands/picture_words.h"
+#include "commands/model_ids.h"
 #include "options/command_line.h"
 
 namespace sdtune {
 namespace {
-
-void validate(const TagOptions& options) {
-  check_extension(options.caption_extension);
-  parse_replacements(options.tag_replacement);
-  if (options.append_tags && options.output_path) {
-    throw UsageError("tags are appended to text files alone", "--append_tags",
-                     "leave it out with --output_path, or take --in_json, whose other words stay");
-  }
-}
-
-PictureWords words_of(const TagOptions& options) {
-  const bool is_lines = options.output_path && options.output_path->extension() == ".jsonl";
-  return {.train_data_dir = options.train_data_dir,
-          .extension = options.caption_extension,
-          .output_path = options.output_path,
-          .in_json = options.in_json,
-          .full_path = true,
-          .recursive = options.recursive,
-          .overwrite = options.overwrite || options.append_tags,
-          .field = {.name = is_lines && !options.in_json ? "caption" : "tags",
-                    .title = "tags",
-                    .with_size = true}};
-}
 
 // Where sd-scripts keeps the files of `owner/name` and `owner/name/folder`.
 fs::path folder_of_repository(const TagOptions& options) {
@@ -48,19 +25,6 @@ fs::path folder_of_repository(const TagOptions& options) {
   if (owner == std::string::npos) return options.model_dir / name;
   name[owner] = '_';
   return options.model_dir / name;
-}
-
-TaggerFiles files_of(const TagOptions& options) {
-  const fs::path below = folder_of_repository(options);
-  for (const fs::path& folder : {fs::path(options.repo_id), below}) {
-    if (fs::is_directory(folder)) return find_tagger(folder, options.deepdanbooru);
-  }
-  if (fs::is_directory(options.model_dir)) {
-    return find_tagger(options.model_dir, options.deepdanbooru);
-  }
-  throw Error("there is no tagger", below.string(),
-              "Download its ONNX file and its list of tags into this folder, or name another one "
-              "with --repo_id.");
 }
 
 TagPlace place_of(bool is_first, bool is_last) {
@@ -123,26 +87,25 @@ void print_frequencies(const std::map<std::string, int64_t>& counts) {
 // What is done with the tags of each picture.
 class TagSink {
  public:
-  TagSink(const TagOptions& options, const std::vector<CaptionedPicture>& pictures,
-          CaptionOutput& output)
-      : options_(options), pictures_(pictures), output_(output) {}
+  TagSink(const TagOptions& options, WordsJob& job) : options_(options), job_(job) {}
 
   void keep(size_t place, const std::string& text) {
-    const CaptionedPicture& picture = pictures_[place];
+    const CaptionedPicture& picture = job_.pictures[place];
     const fs::path file = caption_file(picture.picture, options_.caption_extension);
     const std::string& separator = options_.caption_separator;
-    output_.keep(picture, options_.append_tags ? appended(file, text, separator) : text);
+    job_.output->keep(picture, options_.append_tags ? appended(file, text, separator) : text);
     for (const std::string& tag : listed_tags(text, separator)) ++counts_[tag];
     if (options_.debug) log_info("{}: {}", picture.picture.string(), text);
   }
 
-  void fail(size_t place, const std::string& reason) { output_.fail(pictures_[place], reason); }
+  void fail(size_t place, const std::string& reason) {
+    job_.output->fail(job_.pictures[place], reason);
+  }
   const std::map<std::string, int64_t>& counts() const { return counts_; }
 
  private:
   const TagOptions& options_;
-  const std::vector<CaptionedPicture>& pictures_;
-  CaptionOutput& output_;
+  WordsJob& job_;
   std::map<std::string, int64_t> counts_;
 };
 
@@ -158,8 +121,8 @@ Tagger open_tagger(const TagOptions& options, const TaggerFiles& files, const Ta
   return tagger;
 }
 
-std::vector<std::string> write_tags(const TagWriter& writer, const std::string& separator,
-                                    std::span<const float> scores) {
+std::vector<std::string> tags_of(const TagWriter& writer, const std::string& separator,
+                                 std::span<const float> scores) {
   std::vector<std::string> texts;
   for (size_t begin = 0; begin < scores.size(); begin += writer.size()) {
     const std::vector<std::string> tags = writer.tags_of(scores.subspan(begin, writer.size()));
@@ -168,20 +131,17 @@ std::vector<std::string> write_tags(const TagWriter& writer, const std::string& 
   return texts;
 }
 
-// With the tagger, which is read for this alone.
-CaptionReport tag_pictures(const TagOptions& options, const std::vector<CaptionWork>& work,
-                           TagSink& sink) {
-  if (const auto report = report_if_done(work)) return *report;
-  const TaggerFiles files = files_of(options);
+CaptionReport tag_with(const TaggerFiles& files, const TagOptions& options, WordsJob& job,
+                       TagSink& sink) {
   const TagWriter writer = writer_of(options, files);
   Tagger tagger = open_tagger(options, files, writer);
   const int64_t batch = tagger.facts().batch;
   return caption_pictures(
-      work,
+      job.work,
       {.prepare = [&](const Image& image) { return tagger.prepare(image); },
        .write =
            [&](std::span<const ReadyPicture> ready) {
-             return write_tags(writer, options.caption_separator, tagger.score(ready));
+             return tags_of(writer, options.caption_separator, tagger.score(ready));
            }},
       {.batch_size = batch > 0 ? batch : options.batch_size,
        .threads = reader_threads(options.max_data_loader_n_workers),
@@ -193,20 +153,65 @@ CaptionReport tag_pictures(const TagOptions& options, const std::vector<CaptionW
 
 }  // namespace
 
+void check_options(const TagOptions& options) {
+  check_extension(options.caption_extension);
+  parse_replacements(options.tag_replacement);
+  if (options.append_tags && options.output_path) {
+    throw UsageError("tags are appended to text files alone", "--append_tags",
+                     "leave it out with --output_path, or take --in_json, whose other words stay");
+  }
+}
+
+WordsJob open_tags(const TagOptions& options) {
+  const bool is_lines = options.output_path && options.output_path->extension() == ".jsonl";
+  return open_words({.train_data_dir = options.train_data_dir,
+                     .extension = options.caption_extension,
+                     .output_path = options.output_path,
+                     .in_json = options.in_json,
+                     .full_path = true,
+                     .recursive = options.recursive,
+                     .overwrite = options.overwrite || options.append_tags,
+                     .field = {.name = is_lines && !options.in_json ? "caption" : "tags",
+                               .title = "tags",
+                               .with_size = true}});
+}
+
+TaggerFiles find_tagger(const TagOptions& options) {
+  const bool is_danbooru = options.deepdanbooru;
+  if (fs::is_directory(options.repo_id)) return find_tagger(options.repo_id, is_danbooru);
+  const fs::path below = folder_of_repository(options);
+  if (!options.force_download) {
+    if (fs::is_directory(below)) return find_tagger(below, is_danbooru);
+    if (has_tagger(options.model_dir, is_danbooru)) {
+      return find_tagger(options.model_dir, is_danbooru);
+    }
+  }
+  const auto use = is_danbooru ? ModelUse::kDeepDanbooru : ModelUse::kTagger;
+  if (const auto found = find_on_hub(options.repo_id, use)) {
+    return find_tagger(found->path, is_danbooru);
+  }
+  throw Error("there is no tagger", below.string(),
+              "Name with --repo_id a folder that has its ONNX file and its list of tags, or a "
+              "repository on the Hugging Face Hub.");
+}
+
+int write_tags(const TagOptions& options, const TaggerFiles& files, WordsJob& job) {
+  TagSink sink(options, job);
+  const CaptionReport report = job.is_done() ? all_done(job) : tag_with(files, options, job, sink);
+  const int code = finish_words(job, report);
+  if (options.frequency_tags) print_frequencies(sink.counts());
+  return code;
+}
+
 int run_tag(std::span<const std::string> args) {
   TagOptions options;
   OptionTable table = describe(options);
   if (!parse_command_line(table, args)) return 0;
-  validate(options);
+  check_options(options);
+  WordsJob job = open_tags(options);
+  const TaggerFiles files = job.is_done() ? TaggerFiles() : find_tagger(options);
   install_stop_signals();
-  const PictureWords words = words_of(options);
-  const std::vector<CaptionedPicture> pictures = find_pictures(words);
-  const std::unique_ptr<CaptionOutput> output = open_output(words, pictures);
-  TagSink sink(options, pictures, *output);
-  const CaptionReport report = tag_pictures(options, work_of(words, pictures, *output), sink);
-  const int code = finish_words(words, pictures, report, *output);
-  if (options.frequency_tags) print_frequencies(sink.counts());
-  return code;
+  return write_tags(options, files, job);
 }
 
 }  // namespace sdtune

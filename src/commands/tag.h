@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "annotate/tagger.h"
+#include "commands/picture_words.h"
 #include "options/option.h"
 
 namespace sdtune {
@@ -52,16 +54,7 @@ struct TagOptions {
   template <class V>
   void visit(V& v) {
     v("train_data_dir", train_data_dir, "The folder of pictures.", Required{}, Positional{});
-    v("repo_id", repo_id,
-      "The tagger: a folder of its files, or the name of its repository, whose files lie below "
-      "--model_dir.");
-    v("model_dir", model_dir,
-      "Where the tagger's files lie: below it in a folder named as the repository with _ for /, or "
-      "in itself. model.onnx and selected_tags.csv, or model_optimized.onnx and tag_mapping.json.");
-    v("deepdanbooru", deepdanbooru,
-      "The tagger is DeepDanbooru's network as model.onnx, with its tags.txt.");
-    v("onnx", onnx, "Accepted: taggers are always computed from ONNX.");
-    v("force_download", force_download, "Accepted: nothing is downloaded.");
+    visit_tagger(v);
     v("caption_extension", caption_extension, "How the names of the text files end.",
       Aliases{"caption_extention"});
     v("output_path", output_path,
@@ -88,7 +81,22 @@ struct TagOptions {
     v("debug", debug, "Print the tags of each picture.");
   }
 
- private:
+  template <class V>
+  void visit_tagger(V& v) {
+    v("repo_id", repo_id,
+      "The tagger: a folder of its files, or its repository on the Hugging Face Hub (org/name, or "
+      "org/name/folder), whose files are looked for below --model_dir and then fetched.");
+    v("model_dir", model_dir,
+      "Where the tagger's files may lie: below it in a folder named as the repository with _ for "
+      "/, or in itself. model.onnx and selected_tags.csv, or model_optimized.onnx and "
+      "tag_mapping.json.");
+    v("deepdanbooru", deepdanbooru,
+      "The tagger is DeepDanbooru's network as model.onnx, with its tags.txt.");
+    v("onnx", onnx, "Accepted: taggers are always computed from ONNX.");
+    v("force_download", force_download,
+      "Do not look below --model_dir: take what the Hub has today.");
+  }
+
   template <class V>
   void visit_choice(V& v) {
     v.group("Which tags");
@@ -122,6 +130,19 @@ struct TagOptions {
     v("frequency_tags", frequency_tags, "Print at the end how often each tag was written.");
   }
 };
+
+// UsageError for options that cannot be meant.
+void check_options(const TagOptions& options);
+
+WordsJob open_tags(const TagOptions& options);
+
+// The tagger's files on this machine, fetched where they are missing. Error when there is no
+// tagger. Before install_stop_signals(), as Ctrl-C may end it.
+TaggerFiles find_tagger(const TagOptions& options);
+
+// The job from end to end; the tagger is read only when there is something to do. Returns as
+// finish_words().
+int write_tags(const TagOptions& options, const TaggerFiles& files, WordsJob& job);
 
 int run_tag(std::span<const std::string> args);
 

@@ -57,7 +57,7 @@ std::string rest_of(const std::vector<std::string>& parts, size_t count) {
 
 }  // namespace
 
-std::optional<HubPlace> parse_model_id(const std::string& text) {
+std::optional<HubPlace> parse_model_id(const std::string& text, bool may_be_folder) {
   HubPlace place;
   const size_t at = text.rfind('@');
   if (at != std::string::npos) {
@@ -69,8 +69,9 @@ std::optional<HubPlace> parse_model_id(const std::string& text) {
   place.repo = parts[0] + "/" + parts[1];
   place.path = rest_of(parts, 2);
   if (!is_repo_name(place.repo)) return std::nullopt;
-  const bool fits = parts.size() == 2 ? !names_weights(parts[1])
-                                      : names_weights(place.path) && is_safe_path(place.path);
+  const bool fits = parts.size() == 2
+                        ? !names_weights(parts[1])
+                        : is_safe_path(place.path) && (may_be_folder || names_weights(place.path));
   return fits ? std::optional(place) : std::nullopt;
 }
 

@@ -17,8 +17,8 @@ struct HubPlace {
 
 // "org/name", "org/name@revision" and "org/name/folder/file.safetensors" (also with a revision).
 // Nothing for what cannot be meant so: other numbers of parts, names the Hub does not allow, and
-// "folder/file.ckpt", which is a file that is missing.
-std::optional<HubPlace> parse_model_id(const std::string& text);
+// "folder/file.ckpt", which is a file that is missing. With `may_be_folder` "org/name/folder" too.
+std::optional<HubPlace> parse_model_id(const std::string& text, bool may_be_folder = false);
 
 // "user/repo/path[:revision[:type]]", as sd-scripts' --resume_from_huggingface. UsageError.
 HubPlace parse_state_place(const std::string& text);

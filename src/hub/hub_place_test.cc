@@ -47,6 +47,16 @@ TEST(HubPlace, PathsAreNoIds) {
   }
 }
 
+TEST(HubPlace, FoldersOnlyWhereTheyAreMeant) {
+  const auto folder = parse_model_id("org/name/some/folder@v2", true);
+  ASSERT_TRUE(folder);
+  EXPECT_EQ(folder->path, "some/folder");
+  EXPECT_EQ(folder->revision, "v2");
+  for (const char* text : {"org/name/../x", "org/name/", "folder/model.onnx/..", "a/b/c//d"}) {
+    EXPECT_FALSE(parse_model_id(text, true)) << text;
+  }
+}
+
 TEST(HubPlace, ReadsPlacesOfStates) {
   const HubPlace plain = parse_state_place("me/mine/runs/last-state");
   EXPECT_EQ(plain.repo, "me/mine");

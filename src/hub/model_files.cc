@@ -116,6 +116,14 @@ Names vae_files(const Names& names) {
   return component(is_whole_model ? "vae/" : "", kDiffusersStems, names);
 }
 
+Names captioner_files(const Names& names) {
+  Names files = component("", kTransformersStems, names);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "vocab.txt"}) {
+    if (contains(names, name)) files.emplace_back(name);
+  }
+  return files;
+}
+
 FileChoice only_file(const std::string& path) {
   return [path](const Names& names) {
     if (!contains(names, path)) throw not_this(fmt::format("it has no file \"{}\"", path), names);

@@ -19,6 +19,9 @@ std::vector<std::string> whole_model_files(const std::vector<std::string>& names
 // A VAE: that of a whole model (vae/), or the repository itself.
 std::vector<std::string> vae_files(const std::vector<std::string>& names);
 
+// A Transformers captioner: its configuration, the first choice of weights, and its words.
+std::vector<std::string> captioner_files(const std::vector<std::string>& names);
+
 // One file, or everything below a folder.
 FileChoice only_file(const std::string& path);
 FileChoice whole_folder(const std::string& path);

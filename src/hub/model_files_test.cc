@@ -54,6 +54,15 @@ TEST(ModelFiles, APickleOnlyWhereNoSafetensorsIsOffered) {
                            "vae/diffusion_pytorch_model.bin", "text_encoder/pytorch_model.bin"})));
 }
 
+TEST(ModelFiles, OfACaptionerItsWordsToo) {
+  const Names needed = {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt"};
+  EXPECT_THAT(captioner_files(
+                  with(needed, {"pytorch_model.bin", "tf_model.h5", "special_tokens_map.json"})),
+              UnorderedElementsAreArray(needed));
+  EXPECT_THROW(captioner_files({"model.safetensors", "vocab.txt"}), Error);
+  EXPECT_THROW(captioner_files({"config.json", "vocab.txt"}), Error);
+}
+
 TEST(ModelFiles, ShardsComeWithTheirIndexAndAllOrNone) {
   const Names shards = {"diffusion_pytorch_model-00001-of-00002.safetensors",
                         "diffusion_pytorch_model-00002-of-00002.safetensors",

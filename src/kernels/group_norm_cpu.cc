@@ -6,35 +6,18 @@ namespace sdtune {
 
 namespace {
 
-// Half as many as Floats: GCC keeps no longer vectors in registers.
-constexpr int kHalf = kLanes / 2;
-using Doubles = double __attribute__((vector_size(64)));
-
-template <class T>
-SDTUNE_INLINE Doubles load_doubles(const T* from) {
-  Doubles values;
-  for (int i = 0; i < kHalf; ++i) values[i] = load(from[i]);
-  return values;
-}
-SDTUNE_INLINE Doubles load_doubles(const float* from) {
-  using HalfFloats = float __attribute__((vector_size(kHalf * sizeof(float))));
-  HalfFloats values;
-  __builtin_memcpy(&values, from, sizeof(values));
-  return __builtin_convertvector(values, Doubles);
-}
-
 template <class T>
 SDTUNE_INLINE void add_block(const T* x, int64_t pixels, int64_t channels, double* sum,
                              double* square) {
   int64_t c = 0;
-  for (; c + kHalf <= channels; c += kHalf) {
+  for (; c + kDoubles <= channels; c += kDoubles) {
     Doubles sums = {}, squares = {};
     for (int64_t pixel = 0; pixel < pixels; ++pixel) {
       const Doubles values = load_doubles(x + pixel * channels + c);
       sums += values;
       squares += values * values;
     }
-    for (int i = 0; i < kHalf; ++i) {
+    for (int i = 0; i < kDoubles; ++i) {
       sum[c + i] += sums[i];
       square[c + i] += squares[i];
     }

@@ -1,11 +1,25 @@
 #include "optim/adamw.h"
 
+#include <algorithm>
+
+#include "kernels/adamw.h"
 #include "optim/optimizer_table.h"
 
 namespace sdtune {
 
+namespace {
+
+bool are_on_cpu(const std::vector<ParameterGroup>& groups) {
+  const auto is_on_cpu = [](const NamedParameter& p) { return p.tensor.is_cpu(); };
+  return std::all_of(groups.begin(), groups.end(), [&](const ParameterGroup& group) {
+    return std::all_of(group.parameters.begin(), group.parameters.end(), is_on_cpu);
+  });
+}
+
+}  // namespace
+
 AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions options)
-    : TensorOptimizer(std::move(groups)), options_(options) {}
+    : TensorOptimizer(std::move(groups)), options_(options), is_on_cpu_(are_on_cpu(groups_)) {}
 
 void AdamW::add_state(const at::Tensor& parameter, ParameterState& state) const {
   state.add("exp_avg", state_zeros(parameter));
@@ -15,8 +29,22 @@ void AdamW::add_state(const at::Tensor& parameter, ParameterState& state) const 
   state.add("step", at::zeros({}, at::TensorOptions(at::kFloat).device(parameter.device())));
 }
 
+void AdamW::update_on_cpu(std::span<TensorUpdate> updates) const {
+  std::vector<AdamWTensors> tensors;
+  for (TensorUpdate& update : updates) {
+    ParameterState& state = update.state;
+    const auto time = static_cast<int64_t>(state["step"].add_(1).item<float>());
+    tensors.push_back({update.weight, update.gradient, state["exp_avg"], state["exp_avg_sq"],
+                       options_.amsgrad ? state["max_exp_avg_sq"] : at::Tensor(), time});
+  }
+  update_adamw(tensors,
+               {updates.front().rate, options_.beta1, options_.beta2, options_.eps,
+                options_.weight_decay, options_.decoupled, updates.front().gradient_scale});
+}
+
 // All of one group.
 void AdamW::update_all(std::span<TensorUpdate> updates) const {
+  if (is_on_cpu_) return update_on_cpu(updates);
   std::vector<at::Tensor> weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps;
   for (TensorUpdate& update : updates) {
     weights.push_back(update.weight);

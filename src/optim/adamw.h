@@ -1,5 +1,5 @@
-// AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) with torch's defaults and torch's
-// fused kernels.
+// AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) with torch's defaults: on CUDA with
+// torch's fused kernels, on the CPU with kernels/adamw.h.
 #pragma once
 
 #include <span>
@@ -21,6 +21,8 @@ class AdamW : public TensorOptimizer {
  public:
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options);
 
+  bool scales_gradients() const override { return is_on_cpu_; }
+
  protected:
   // "exp_avg", "exp_avg_sq", "step", with amsgrad "max_exp_avg_sq".
   void add_state(const at::Tensor& parameter, ParameterState& state) const override;
@@ -29,8 +31,10 @@ class AdamW : public TensorOptimizer {
 
  private:
   void update_all(std::span<TensorUpdate> updates) const;
+  void update_on_cpu(std::span<TensorUpdate> updates) const;
 
   AdamWOptions options_;
+  bool is_on_cpu_;  // every parameter
 };
 
 }  // namespace sdtune

@@ -60,11 +60,13 @@ at::Tensor FusedBackward::norm() const {
 void FusedBackward::update(size_t group, size_t index) {
   const at::NoGradGuard no_grad;
   const NamedParameter& parameter = optimizer_.groups()[group].parameters[index];
-  const at::Tensor norm = clip_gradients({parameter.tensor.grad()}, max_norm_);
+  UpdateMoment moment = moment_;
+  const at::Tensor norm =
+      clip_gradients_for(optimizer_, {parameter.tensor.grad()}, max_norm_, moment);
   squares_ = squares_.defined() ? squares_ + norm.square() : norm.square();
   // One host sync a tensor: what is updated cannot be taken back.
   if (std::isfinite(norm.item<float>())) {
-    optimizer_.update_tensor(group, index, moment_);
+    optimizer_.update_tensor(group, index, moment);
   } else if (bad_parameter_.empty()) {
     bad_parameter_ = parameter.name;
   }

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "optim/adamw.h"
 #include "optim/grad_scaler.h"
+#include "optim/make_optimizer.h"
 
 namespace sdtune {
 namespace {
@@ -66,6 +68,46 @@ TEST(ClipGradients, ScalesToTheJointNorm) {
   EXPECT_NEAR(gradients[1][1].item<double>(), 0.8, 1e-6);
   EXPECT_NEAR(clip_gradients(gradients, 2).item<double>(), 1, 1e-5);  // below the limit: untouched
   EXPECT_NEAR(gradients[0][0].item<double>(), 0.6, 1e-6);
+}
+
+// An optimizer's weights after one step of each way to clip, and what is left of the gradients.
+template <class Clip>
+std::pair<at::Tensor, at::Tensor> after_step(const std::string& type, Clip clip) {
+  at::Tensor p = parameter({1.0f, -2.0f, 0.5f});
+  const auto optimizer = make_optimizer(type, {{{{"p", p}}, 0.1}}, {});
+  set_gradient(p, {3.0f, 0.7f, -4.0f});
+  UpdateMoment moment;
+  clip(*optimizer, moment);
+  optimizer->step(moment);
+  return {p.detach(), p.grad()};
+}
+
+TEST(ClipGradients, AheadOfAnUpdateGivesTheSameWeights) {
+  for (const std::string type : {"AdamW", "Adam", "Lion", "AdamW8bit"}) {
+    const auto [before, clipped] = after_step(type, [](Optimizer& optimizer, UpdateMoment&) {
+      clip_gradients(optimizer.gradients(), 0.5);
+    });
+    const auto [on_the_way, left] =
+        after_step(type, [](Optimizer& optimizer, UpdateMoment& moment) {
+          const at::Tensor norm = clip_gradients_for(optimizer, optimizer.gradients(), 0.5, moment);
+          EXPECT_NEAR(norm.item<double>(), std::sqrt(9 + 0.49 + 16), 1e-6);
+        });
+    EXPECT_TRUE(before.equal(on_the_way)) << type;
+    const bool scales = type.starts_with("Adam") && !type.ends_with("8bit");
+    EXPECT_EQ(left[0].item<float>(), scales ? 3.0f : clipped[0].item<float>()) << type;
+  }
+}
+
+TEST(ClipGradients, LeavesGradientsThatAreNoNumbersAlone) {
+  at::Tensor p = parameter({1.0f, 2.0f});
+  AdamW optimizer({{{{"p", p}}, 0.1}}, {});
+  set_gradient(p, {std::nanf(""), 5.0f});
+  UpdateMoment moment;
+  EXPECT_TRUE(
+      std::isnan(clip_gradients_for(optimizer, optimizer.gradients(), 1, moment).item<double>()));
+  EXPECT_TRUE(std::isnan(clip_gradients(optimizer.gradients(), 1).item<double>()));
+  EXPECT_EQ(moment.gradient_scale, 1);
+  EXPECT_EQ(p.grad()[1].item<float>(), 5);
 }
 
 TEST(GradScaler, SkipsAndHalvesOnOverflowAndGrowsAfter2000Steps) {

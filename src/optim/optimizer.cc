@@ -1,8 +1,28 @@
 #include "optim/optimizer.h"
 
+#include <cmath>
+
 #include "base/error.h"
+#include "kernels/square_sum.h"
 
 namespace sdtune {
+
+namespace {
+
+at::Tensor norm_of(const std::vector<at::Tensor>& gradients) {
+  if (takes_square_sum(gradients)) {
+    return at::scalar_tensor(std::sqrt(square_sum(gradients)), at::kFloat);
+  }
+  std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2);
+  for (at::Tensor& norm : norms) norm = norm.to(at::kFloat);
+  return at::linalg_vector_norm(at::stack(norms));
+}
+
+at::Tensor clip_factor(const at::Tensor& norm, double max_norm) {
+  return (max_norm / (norm + 1e-6)).clamp_max(1).nan_to_num_(1);
+}
+
+}  // namespace
 
 void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
   throw Error("this optimizer needs all gradients at once");
@@ -41,15 +61,21 @@ double Optimizer::rate(size_t group, const UpdateMoment& moment) const {
 
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm) {
   const at::NoGradGuard no_grad;
-  if (gradients.empty()) return at::zeros({}, at::kFloat);
-  std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2);
-  for (at::Tensor& norm : norms) norm = norm.to(at::kFloat);
-  at::Tensor total = at::linalg_vector_norm(at::stack(norms));
-  // A norm that is no number leaves the gradients as they are, so that the bad one can be found.
-  if (max_norm > 0) {
-    at::_foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp_max(1).nan_to_num_(1));
-  }
-  return total;
+  at::Tensor norm = norm_of(gradients);
+  if (max_norm <= 0 || gradients.empty()) return norm;
+  const at::Tensor factor = clip_factor(norm, max_norm);
+  const bool changes_nothing = factor.is_cpu() && factor.item<float>() == 1;
+  if (!changes_nothing) at::_foreach_mul_(gradients, factor);
+  return norm;
+}
+
+at::Tensor clip_gradients_for(const Optimizer& optimizer, const std::vector<at::Tensor>& gradients,
+                              double max_norm, UpdateMoment& moment) {
+  if (!optimizer.scales_gradients()) return clip_gradients(gradients, max_norm);
+  const at::NoGradGuard no_grad;
+  at::Tensor norm = norm_of(gradients);
+  if (max_norm > 0) moment.gradient_scale *= clip_factor(norm, max_norm).item<double>();
+  return norm;
 }
 
 }  // namespace sdtune

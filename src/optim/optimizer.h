@@ -28,6 +28,7 @@ struct UpdateMoment {
   double lr_factor = 1;  // the schedule's
   uint64_t seed = 0;     // of the run: draws of an update are functions of (seed, step, tensor)
   int64_t step = 0;      // optimizer steps done before
+  double gradient_scale = 1;  // only where scales_gradients(): what gradients are multiplied by
 };
 
 class Optimizer {
@@ -47,6 +48,10 @@ class Optimizer {
   // follow each gradient in the backward pass.
   virtual bool updates_tensor_by_tensor() const { return false; }
   virtual void update_tensor(size_t group, size_t index, const UpdateMoment& moment);
+
+  // Whether the update multiplies gradients by moment.gradient_scale on its way, which saves a pass
+  // over them. Others read them as they are.
+  virtual bool scales_gradients() const { return false; }
 
   // Visits the state tensors by name, "<parameter>.exp_avg" and so on, making those that are not
   // there yet: for saving, and for filling when a run resumes. Names do not depend on groups.
@@ -108,7 +113,13 @@ class AveragedWeights {
 
 // Scales the gradients so that their joint L2 norm is at most max_norm (torch's clip_grad_norm_,
 // same epsilon). Returns the norm before, fp32, on the gradients' device; no host sync. max_norm 0
-// only measures.
+// only measures. A norm that is no number leaves them as they are, so that the bad one can be
+// found.
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm);
+
+// The same ahead of an update: where the optimizer scales gradients itself they stay as they are,
+// and moment.gradient_scale takes what they are to be multiplied by.
+at::Tensor clip_gradients_for(const Optimizer& optimizer, const std::vector<at::Tensor>& gradients,
+                              double max_norm, UpdateMoment& moment);
 
 }  // namespace sdtune

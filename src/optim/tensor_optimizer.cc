@@ -75,6 +75,7 @@ TensorUpdate TensorOptimizer::prepare(size_t group, size_t index, const UpdateMo
           .weight = weight,
           .gradient = gradient,
           .rate = rate(group, moment),
+          .gradient_scale = moment.gradient_scale,
           .rounding_key = (high << 32) | random.next(),
           .state = state_of(group, index)};
 }
@@ -107,7 +108,7 @@ void TensorOptimizer::step(const UpdateMoment& moment) {
   std::vector<std::vector<TensorUpdate>> together(groups_.size());
   each_with_gradient([&](size_t g, size_t i) {
     const at::Tensor& parameter = groups_[g].parameters[i].tensor;
-    if (parameter.is_cuda() && parameter.scalar_type() == at::kFloat && !state_is_on_host_) {
+    if (parameter.scalar_type() == at::kFloat && !state_is_on_host_) {
       together[g].push_back(prepare(g, i, moment));
     } else {
       update_tensor(g, i, moment);

@@ -44,6 +44,7 @@ struct TensorUpdate {
   at::Tensor weight;      // fp32, to be changed in place; bf16 where rounds_by_itself()
   at::Tensor gradient;    // of the weight's type, laid out as the weight; not to be changed
   double rate;            // learning rate times the schedule's factor
+  double gradient_scale;  // where the rule scales_gradients(); else 1
   uint64_t rounding_key;  // of this tensor in this step
   ParameterState& state;
 };
@@ -68,7 +69,7 @@ class TensorOptimizer : public Optimizer {
   // Whether apply() also takes contiguous bf16 weights with bf16 gradients, and stores them as
   // store_rounded() would with update.rounding_key: saves the fp32 copies.
   virtual bool rounds_by_itself() const { return false; }
-  // The rule for fp32 parameters of one group on CUDA, where a kernel may take them all at once.
+  // The rule for fp32 parameters of one group, where a kernel may take them all at once.
   virtual void apply_together(std::vector<TensorUpdate>& updates);
 
   ParameterState& state_of(size_t group, size_t index);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "kernels/cpu_allocator.h"
 #include "optim/make_optimizer.h"
 #include "train/device_memory.h"
 #include "train/hypernetwork_training.h"
@@ -71,6 +72,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
         make_hypernetwork(options, unet, at::TensorOptions(precision.weights).device(device));
     attach(unet, *hypernetwork);
   }
+  release_free_memory();
   const uint64_t loaded = bytes_in_use(device);
   std::unique_ptr<Optimizer> optimizer = optimizer_for(
       options, hypernetwork ? hypernetwork_groups(options.optimizer, *hypernetwork)

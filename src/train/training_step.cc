@@ -61,8 +61,11 @@ void report(StepResult& result, const std::vector<at::Tensor>& losses,
 }
 
 // The joint norm before clipping.
-at::Tensor clip(const std::vector<at::Tensor>& gradients, const Clipping& clipping) {
-  if (!clipping.per_tensor) return clip_gradients(gradients, clipping.max_norm);
+at::Tensor clip(const Optimizer& optimizer, const std::vector<at::Tensor>& gradients,
+                const Clipping& clipping, UpdateMoment& moment) {
+  if (!clipping.per_tensor) {
+    return clip_gradients_for(optimizer, gradients, clipping.max_norm, moment);
+  }
   const at::Tensor norm = clip_gradients(gradients, 0);
   for (const at::Tensor& gradient : gradients) clip_gradients({gradient}, clipping.max_norm);
   return norm;
@@ -89,10 +92,11 @@ void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
   }
   const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
   const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
-  result.grad_norm = clip(gradients, clipping).item<double>();
+  UpdateMoment moment{place.lr_factor, place.seed, place.step};
+  result.grad_norm = clip(*trainee.optimizer, gradients, clipping, moment).item<double>();
   result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
   if (result.updated) {
-    trainee.optimizer->step({place.lr_factor, place.seed, place.step});
+    trainee.optimizer->step(moment);
   } else if (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1) {
     result.finite = false;
     result.bad_tensor = first_bad_tensor(*trainee.optimizer);
