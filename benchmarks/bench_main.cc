@@ -41,7 +41,7 @@ void time_steps(const BenchJob& job, c10::Device device) {
   if (profile) {
     const Json report = profile->report(job.steps);
     profile.reset();
-    const double rate = product_rate(device, job.compute_type());
+    const double rate = product_rate(device, job.compute_type(), job.tiny);
     print({{"profile", report}, {"product_flops_s", rate}});
     std::fputs(table_of(report, rate).c_str(), stderr);
   }
@@ -61,9 +61,9 @@ void time_encoding(const BenchJob& job, c10::Device device) {
   print({{"peak_bytes", peak_bytes(device)}});
 }
 
-void print_rates(c10::Device device) {
-  print({{"product_fp32_flops_s", product_rate(device, at::kFloat)},
-         {"product_bf16_flops_s", product_rate(device, at::kBFloat16)},
+void print_rates(const BenchJob& job, c10::Device device) {
+  print({{"product_fp32_flops_s", product_rate(device, at::kFloat, job.tiny)},
+         {"product_bf16_flops_s", product_rate(device, at::kBFloat16, job.tiny)},
          {"copy_bytes_s", copy_rate(device)},
          {"threads", at::get_num_threads()},
          {"processor", processor_name()},
@@ -82,7 +82,7 @@ int run(const std::vector<std::string>& words) {
   if (job.what == "step") {
     time_steps(job, device);
   } else if (job.what == "rates") {
-    print_rates(device);
+    print_rates(job, device);
   } else {
     time_encoding(job, device);
   }

@@ -28,8 +28,8 @@ double shortest(c10::Device device, const std::function<void()>& work) {
 
 }  // namespace
 
-double product_rate(c10::Device device, at::ScalarType type) {
-  const int64_t side = device.is_cuda() ? 8192 : 2048;
+double product_rate(c10::Device device, at::ScalarType type, bool tiny) {
+  const int64_t side = tiny ? 64 : device.is_cuda() ? 8192 : 2048;
   const at::Tensor a = at::randn({side, side}).to(device, type);
   const at::Tensor b = at::randn({side, side}).to(device, type);
   at::Tensor out = at::empty_like(a);

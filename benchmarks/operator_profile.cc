@@ -26,7 +26,8 @@ std::string key_of(const at::RecordFunction& function) {
   std::string key = function.name();
   size_t listed = 0;
   for (const c10::IValue& value : function.inputs()) {
-    if (!value.isTensor() || !value.toTensor().defined() || listed++ == kListedTensors) continue;
+    if (!value.isTensor() || !value.toTensor().defined()) continue;
+    if (listed++ == kListedTensors) break;
     key += fmt::format(" [{}]", fmt::join(value.toTensor().sizes(), ","));
   }
   return key;

@@ -78,7 +78,8 @@ def run_leg(leg, arguments):
 
 
 def run_round(number, legs, arguments):
-    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates"], arguments.lock)[0]
+    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates",
+                       *(["--tiny"] if arguments.tiny else [])], arguments.lock)[0]
     load = os.getloadavg()[0]
     runs = [run_leg(leg, arguments) for leg in (legs if number % 2 == 0 else reversed(legs))]
     told = ", ".join(f"{run['leg']} {statistics.median(map(whole, run['steps'])):.2f}" for run in runs)

@@ -52,7 +52,8 @@ WholeStep::WholeStep(const BenchJob& job, c10::Device device)
       fused_(job.fused_backward ? std::make_unique<FusedBackward>(*optimizer_, kMaxNorm) : nullptr),
       schedule_(scaled_linear_schedule().to(device)),
       latents_(draw_noise({kSeed, -1}, {job.batch, 4, job.height / 8, job.width / 8}).to(device)),
-      context_(at::randn({job.batch, job.tokens, unet_.config.cross_attention_dim}).to(device)) {}
+      context_(draw_noise({kSeed, -2}, {job.batch, job.tokens, unet_.config.cross_attention_dim})
+                   .to(device)) {}
 
 at::Tensor WholeStep::forward() {
   const DrawPosition draws{kSeed, steps_done_};
