@@ -7,11 +7,14 @@
 #include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <array>
+
 #include "base/block_range.h"
 #include "base/system.h"
 #include "kernels/adamw.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
+#include "kernels/group_norm_planes.h"
 #include "kernels/optimizer_8bit.h"
 #include "kernels/square_sum.h"
 
@@ -169,6 +172,32 @@ void register_group_norms() {
   }
 }
 
+// The U-Net's at 256² and 512² as it trains: contiguous, forward and backward.
+void register_trained_group_norms() {
+  using Shape = std::array<int64_t, 4>;
+  for (const Shape& shape :
+       {Shape{1, 320, 64, 64}, {1, 960, 32, 32}, {1, 640, 16, 16}, {1, 2560, 8, 8}}) {
+    for (const bool ours : {true, false}) {
+      const std::string title = "trained_group_norm_silu/" + std::to_string(shape[1]) + "x" +
+                                std::to_string(shape[2]) + (ours ? "/sdtune" : "/torch");
+      benchmark::RegisterBenchmark(
+          title.c_str(),
+          [=](benchmark::State& state) {
+            const at::Tensor x = at::randn(shape).requires_grad_(true), grad = at::randn(shape);
+            const at::Tensor weight = at::randn({shape[1]}).requires_grad_(true);
+            const at::Tensor bias = at::randn({shape[1]}).requires_grad_(true);
+            for (auto _ : state) {
+              const at::Tensor out = ours ? group_norm_planes({x, 32, weight, bias, 1e-5, true})
+                                          : at::silu(at::group_norm(x, 32, weight, bias, 1e-5));
+              benchmark::DoNotOptimize(torch::autograd::grad({out}, {x, weight, bias}, {grad}));
+            }
+          })
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+}
+
 // Clipping and AdamW over tensors like a fifth of the U-Net's, in the memory that training has.
 class OptimizerStep {
  public:
@@ -255,6 +284,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   sdtune::register_all();
   sdtune::register_group_norms();
+  sdtune::register_trained_group_norms();
   sdtune::register_8bit();
   sdtune::register_optimizer_steps();
   benchmark::RunSpecifiedBenchmarks();

@@ -127,7 +127,7 @@ CallWork::CallWork(std::string_view name, c10::ArrayRef<const c10::IValue> input
 }
 
 double CallWork::flops(const std::vector<c10::IValue>& outputs) const {
-  const Tensors tensors{outputs};
+  const Tensors tensors{{outputs.data(), outputs.size()}};
   if (per_ == Per::kElement) return tensors[0].defined() ? unit_ * count(tensors[0]) : 0;
   if (per_ != Per::kGradient) return unit_;
   double gradients = 0;  // of the input and of the weight, as they were asked for

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 PHOTO = (1024, 768)
+peaks = {}  # GB that sdtune took at most, by pictures at once
 
 
 def make_photos(folder, count):
@@ -36,7 +37,12 @@ def time_sdtune(command, photos, ending, batch, threads):
     for text in photos.glob(f"*{ending}"):
         text.unlink()
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    subprocess.run([str(word) for word in command], check=True, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([str(word) for word in command], env=environment, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    peaks[batch] = max(peaks.get(batch, 0), usage.ru_maxrss / 1e6)
     made = sorted(photos.glob(f"*{ending}"))
     return seconds_each([path.stat().st_mtime for path in made], batch), [path.read_text().strip() for path in made]
 
@@ -74,6 +80,8 @@ def compare(batches, work, run_batch):
 
 def tell(results, peer, title):
     for result in results:
+        result["sdtune_peak_gb"] = round(peaks[result["batch"]], 2)
         print(f"batch {result['batch']}: a picture takes sdtune {result['sdtune_s']:.3f} s and {title} "
-              f"{result[f'{peer}_s']:.3f} s: {result['times_as_fast']:.2f} times as fast")
+              f"{result[f'{peer}_s']:.3f} s: {result['times_as_fast']:.2f} times as fast; sdtune's peak "
+              f"{result['sdtune_peak_gb']:.2f} GB")
     print(json.dumps(results))

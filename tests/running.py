@@ -12,6 +12,7 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("SDTUNE_BUILD", ROOT / "build/release"))
+HAS_TAGGERS = (BUILD / "libsdtune_onnx.so").exists()  # a build with SDTUNE_OPENVINO=OFF has none
 
 
 def run_sdtune(*args, timeout=600, **kwargs):

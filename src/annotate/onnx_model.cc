@@ -21,7 +21,8 @@ SharedLibrary open_engine() {
   }
   throw Error(
       fmt::format("taggers cannot be computed: {} cannot be opened ({})", kLibrary, reasons), "",
-      "build sdtune with OpenVINO: scripts/bootstrap fetches it, then `make build`");
+      "build sdtune with OpenVINO: scripts/bootstrap fetches it, then `make build` (without "
+      "SDTUNE_OPENVINO=OFF)");
 }
 
 }  // namespace

@@ -37,11 +37,14 @@ class TagList : public testing::Test {
 };
 
 TEST_F(TagList, SelectedTags) {
-  EXPECT_THAT(
-      read(read_selected_tags,
-           "tag_id,name,category,count\r\n9,general,9,1\r\n1,1girl,0,2\n2,\"a,\"\"b\"\"\",0,3"
-           "\n3,x_(y),4,4\n4,series,3,5\n"),
-      testing::ElementsAre("0general", "11girl", "1a,\"b\"", "2x_(y)", "3series"));
+  EXPECT_THAT(read(read_selected_tags,
+                   "\xEF\xBB\xBFtag_id,name,category,count\r\n9,general,9,1\r\n1,1girl,0,2\n2,\"a,"
+                   "\"\"b\"\"\""
+                   ",0,3\n3,x_(y),4,4\n4,series,3,5\n5,who,1,6\n6,highres,5,7\n"),
+              testing::ElementsAre("0general", "11girl", "1a,\"b\"", "2x_(y)", "3series", "4who",
+                                   "5highres"));
+  EXPECT_THAT(read(read_selected_tags, "tag_id,name,category\r\n1,a,0\r\n"),
+              testing::ElementsAre("1a"));
 }
 
 TEST_F(TagList, SelectedTagsThatAreNone) {

@@ -69,8 +69,8 @@ TEST(TagPixels, HalfAPixelOffIsTheMean) {
 }
 
 TEST(TagPixels, ASmallPictureGrowsByArea) {
-  const Image square = edge_square(grey(2, 2, {0, 90, 0, 90}), 3);
-  EXPECT_THAT(row(square, 1), ElementsAre(0, 45, 90));
+  const Image square = edge_square(grey(2, 2, {0, 91, 0, 91}), 3);
+  EXPECT_THAT(row(square, 1), ElementsAre(0, 46, 91));
 }
 
 TEST(TagPixels, Orders) {

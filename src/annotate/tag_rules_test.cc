@@ -105,6 +105,21 @@ TEST(TagRules, ReplacedNamesCountFromThenOn) {
       << "replaced by nothing it is left out, and ^_^ stands for it";
 }
 
+TEST(TagRules, ARatingThatIsReplacedByATagIsWrittenOnce) {
+  TagRules wanted = rules();
+  wanted.replacements = {{"risky", "solo"}};
+  wanted.rating = TagPlace::kFirst;
+  EXPECT_THAT(tags(wanted),
+              ElementsAre("solo", "long_hair", "^_^", "ann_(sea)", "bob_(hat)_(sea)"));
+}
+
+TEST(TagRules, CharactersAloneAreOfASeries) {
+  TagRules wanted = rules();
+  wanted.expand_characters = true;
+  const TagWriter writer({{"pen_(tool)", TagKind::kGeneral}}, wanted);
+  EXPECT_THAT(writer.tags_of(std::vector<float>{1}), ElementsAre("pen_(tool)"));
+}
+
 TEST(TagRules, ReplacementsAreRead) {
   EXPECT_THAT(parse_replacements(""), IsEmpty());
   EXPECT_THAT(parse_replacements("a,b;c d,;"), ElementsAre(Pair("a", "b"), Pair("c d", "")));

@@ -46,21 +46,27 @@ TEST_F(CaptionOutputTest, FilesThatAreNotEmptyCount) {
   files->keep(pictures_[0], "a caption");
   EXPECT_TRUE(files->has(pictures_[0]));
   EXPECT_EQ(read_file(folder_ / "a.txt"), "a caption\n");
+  fs::create_hard_link(folder_ / "a.txt", folder_ / "other name");
+  files->keep(pictures_[0], "another");
+  EXPECT_EQ(read_file(folder_ / "other name"), "a caption\n") << "replaced, not written into";
 }
 
 TEST_F(CaptionOutputTest, MetadataIsWrittenWhenAllIsThere) {
+  std::swap(pictures_[0], pictures_[2]);
   const auto first = open();
   first->keep(pictures_[2], "third");
+  first->fail(pictures_[1], "no picture");
   EXPECT_FALSE(first->finish(pictures_));
   EXPECT_FALSE(fs::exists(out_));
   const auto second = open();
   EXPECT_TRUE(second->has(pictures_[2]));
+  EXPECT_FALSE(second->has(pictures_[1])) << "it may be whole by now";
   second->keep(pictures_[0], "first \xE7\x8C\xAB");
   second->fail(pictures_[1], "no picture");
   EXPECT_TRUE(second->finish(pictures_));
-  EXPECT_EQ(caption("a"), "first \xE7\x8C\xAB");
+  EXPECT_EQ(caption("c"), "first \xE7\x8C\xAB");
   EXPECT_EQ(caption("b"), "no entry");
-  EXPECT_EQ(MetadataFile::read(out_).entries()[0].key(), "a") << "in the order of the pictures";
+  EXPECT_EQ(MetadataFile::read(out_).entries()[0].key(), "c") << "in the order of the pictures";
   EXPECT_FALSE(fs::exists(journal_));
 }
 
@@ -119,7 +125,7 @@ TEST_F(CaptionOutputTest, MetadataThatNamedThePicturesIsTheStart) {
 
 TEST_F(CaptionOutputTest, ALineThatWasCutShortIsNothing) {
   folder_.write("out.json.captions.jsonl",
-                "{\"caption\":\"first\",\"key\":\"a\"}\n{\"caption\":\"sec");
+                "{\"caption\":\"first\",\"key\":\"a\"}\n{\"caption\":\"cut\",\"key\":\"b\"");
   const auto output = open();
   EXPECT_TRUE(output->has(pictures_[0]));
   EXPECT_FALSE(output->has(pictures_[1]));

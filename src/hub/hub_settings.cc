@@ -86,7 +86,7 @@ HubSettings hub_settings_from_environment() {
   settings.cache = cache ? with_home(*cache) : hub_home() / "hub";
   if (!is_true({"HF_HUB_DISABLE_IMPLICIT_TOKEN"})) settings.token = find_token();
   settings.certificates = first_of({"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}).value_or("");
-  settings.offline = is_true({"HF_HUB_OFFLINE"}) || is_true({"TRANSFORMERS_OFFLINE"});
+  settings.offline = is_true({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"});
   if (const auto patience = environment_variable("HF_HUB_DOWNLOAD_TIMEOUT")) {
     settings.patience_s = number_in<double>(*patience).value_or(0);
     if (settings.patience_s < 1 || settings.patience_s > 1e6) {

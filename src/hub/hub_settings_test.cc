@@ -18,7 +18,8 @@ class HubSettingsTest : public testing::Test {
     for (const char* name :
          {"HF_ENDPOINT", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME",
           "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
-          "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DOWNLOAD_TIMEOUT"}) {
+          "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DOWNLOAD_TIMEOUT", "REQUESTS_CA_BUNDLE",
+          "CURL_CA_BUNDLE"}) {
       ::unsetenv(name);
     }
     ::setenv("HOME", folder_.c_str(), 1);
@@ -45,6 +46,11 @@ TEST_F(HubSettingsTest, FindsTheToken) {
   fs::create_directories(folder_ / ".cache/huggingface");
   write_file(folder_ / ".cache/huggingface/token", "hf_file\n");
   EXPECT_EQ(hub_settings_from_environment().token, "hf_file");
+  write_file(folder_ / "kept", "hf_kept");
+  ::setenv("HF_TOKEN_PATH", "~/kept", 1);
+  EXPECT_EQ(hub_settings_from_environment().token, "hf_kept");
+  ::setenv("HUGGING_FACE_HUB_TOKEN", "hf_old", 1);
+  EXPECT_EQ(hub_settings_from_environment().token, "hf_old");
   ::setenv("HF_TOKEN", " hf_word ", 1);
   EXPECT_EQ(hub_settings_from_environment().token, "hf_word");
   ::setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "yes", 1);
@@ -52,6 +58,17 @@ TEST_F(HubSettingsTest, FindsTheToken) {
   ::unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
   ::setenv("HF_TOKEN", "hf\r\nHost: elsewhere", 1);
   EXPECT_THROW(hub_settings_from_environment(), Error);
+}
+
+TEST_F(HubSettingsTest, TheFirstOfTwoNamesCounts) {
+  ::setenv("TRANSFORMERS_OFFLINE", "1", 1);
+  ::setenv("CURL_CA_BUNDLE", "/second", 1);
+  EXPECT_TRUE(hub_settings_from_environment().offline);
+  EXPECT_EQ(hub_settings_from_environment().certificates, "/second");
+  ::setenv("HF_HUB_OFFLINE", "0", 1);
+  ::setenv("REQUESTS_CA_BUNDLE", "/first", 1);
+  EXPECT_FALSE(hub_settings_from_environment().offline);
+  EXPECT_EQ(hub_settings_from_environment().certificates, "/first");
 }
 
 TEST_F(HubSettingsTest, EndpointOfflineAndPatience) {

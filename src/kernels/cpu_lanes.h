@@ -40,6 +40,33 @@ SDTUNE_INLINE void store_lanes(Floats values, BFloat16Bits* to) {
   for (int i = 0; i < kLanes; ++i) store(values[i], to[i]);
 }
 
+// At the end of a run: the first `count` lanes, when there are no more; zero behind them.
+template <class T>
+SDTUNE_INLINE Floats load_lanes(const T* from, int64_t count) {
+  if (count >= kLanes) return load_lanes(from);
+  T values[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) values[i] = from[i];
+  return load_lanes(values);
+}
+template <class T>
+SDTUNE_INLINE void store_lanes(Floats values, T* to, int64_t count) {
+  if (count >= kLanes) return store_lanes(values, to);
+  T stored[kLanes];
+  store_lanes(values, stored);
+  for (int64_t i = 0; i < count; ++i) to[i] = stored[i];
+}
+
+SDTUNE_INLINE Floats only_first(Floats values, int64_t count) {
+  for (int64_t i = count; i < kLanes; ++i) values[i] = 0;
+  return values;
+}
+
+SDTUNE_INLINE float sum_of_lanes(Floats values) {
+  float sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += values[i];
+  return sum;
+}
+
 // Half as many as Floats: GCC keeps no longer vectors in registers.
 inline constexpr int kDoubles = kLanes / 2;
 using Doubles = double __attribute__((vector_size(64)));

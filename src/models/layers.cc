@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/group_norm.h"
+#include "kernels/group_norm_planes.h"
 
 namespace sdtune {
 namespace {
@@ -57,14 +58,19 @@ void GroupNorm::visit(ParameterVisitor& v) {
 namespace {
 
 at::Tensor group_norm(const GroupNorm& layer, const at::Tensor& x, bool silu) {
-  const at::Tensor weight = as_type_of(x, layer.weight);
-  const at::Tensor bias = as_type_of(x, layer.bias);
-  const GroupNormCall call{x, layer.groups, weight, bias, layer.eps, silu};
-  if (takes_group_norm(call)) return group_norm_channels_last(call);
+  if (const GroupNormCall call{x, layer.groups, layer.weight, layer.bias, layer.eps, silu};
+      takes_group_norm(call)) {
+    return group_norm_channels_last(call);
+  }
   // On the CPU torch's kernel for channels last loses a digit: 1e-5 to 6e-5 in a VAE's latents,
   // where the contiguous one gives 6e-6 (torch 2.11, against fp64).
   const at::Tensor input = x.device().is_cpu() ? x.contiguous() : x;
-  const at::Tensor out = at::group_norm(input, layer.groups, weight, bias, layer.eps);
+  if (const GroupNormCall call{input, layer.groups, layer.weight, layer.bias, layer.eps, silu};
+      takes_group_norm_planes(call)) {
+    return group_norm_planes(call);
+  }
+  const at::Tensor out = at::group_norm(input, layer.groups, as_type_of(x, layer.weight),
+                                        as_type_of(x, layer.bias), layer.eps);
   return silu ? at::silu(out) : out;
 }
 

@@ -50,7 +50,7 @@ class Counter {
     for (int level = levels - 1; level >= 0; --level) up(level);
     // The norm and the SiLU before the last convolution.
     convolution(channels[0], config_.out_channels, 0);
-    units_.back().result += 2 * channels[0] * pixels(0);
+    units_.back().result += norm_results() * channels[0] * pixels(0);
     return std::move(units_);
   }
 
@@ -93,6 +93,9 @@ class Counter {
     convolution(out, out, level - 1);
   }
 
+  // What a norm with its SiLU keeps beside what it took.
+  int64_t norm_results() const { return input_.fused_norms ? 1 : 2; }
+
   int64_t trained(int64_t parameters) const { return hypernetwork_ == nullptr ? parameters : 0; }
 
   // Joining with a skip and enlarging keep nothing of what they take.
@@ -104,14 +107,13 @@ class Counter {
                       .parameters = trained(9 * in * out)});
   }
 
-  // Kept: both norms' results and their SiLU's, and the first convolution's result with the time
-  // added.
+  // Kept: both norms' results, and the first convolution's result with the time added.
   void resnet(int64_t in, int64_t out, int level) {
     const int64_t time = 4 * config_.block_out_channels[0];
     const int64_t n = pixels(level);
     units_.push_back(
         {.result = out * n,
-         .inside = (2 * in + 3 * out) * n,
+         .inside = (norm_results() * (in + out) + out) * n,
          .backward = 3 * std::max(in, out) * n,
          .parameters = trained(9 * (in + out) * out + time * out + (in == out ? 0 : in * out))});
   }

@@ -16,6 +16,9 @@ struct UNetInput {
   int64_t batch = 1;
   int64_t height = 64, width = 64;  // of the latents
   int64_t text_rows = 77;
+  // Whether norm and SiLU are one operator, which keeps what it took alone: fp32 and bf16 on the
+  // CPU.
+  bool fused_norms = true;
 };
 
 // A resnet, a transformer, or a convolution between them, in the order of the forward pass.

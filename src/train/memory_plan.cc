@@ -77,6 +77,7 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
              bucket.size.width / kLatentScale};
   }
   input.text_rows = trainee.max_token_length + 2;  // between its first and last mark
+  input.fused_norms = trainee.device.is_cpu();
   return input;
 }
 

@@ -186,6 +186,16 @@ def test_two_processes(folder, models, tmp_path):
     assert texts(folder) == texts(one)
 
 
+def test_the_last_of_two_processes_writes_the_metadata(folder, models, tmp_path):
+    args = annotate_args(folder, tmp_path / "out.json", models)
+    for rank in range(2):
+        assert not (tmp_path / "out.json").exists()
+        process = start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank))
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+        assert ("the last process" in process.stderr.read()) == (rank == 0)
+    assert len(json.loads((tmp_path / "out.json").read_text())) == COUNT
+
+
 def peak_mb(args):
     process = start(*args)
     errors = process.stderr.read()

@@ -59,12 +59,13 @@ def straight(folder, captioner):
 
 
 def test_text_files(folder, captioner):
-    done = caption(folder, captioner, "--caption_extention=txt")
+    done = caption(folder, captioner, "--caption_extention=txt", "--debug")
     made = texts(folder, ".txt")
     assert made.keys() == {str(p.relative_to(folder).with_suffix(".txt")) for p in folder.rglob("*.png")}
     assert all(text.endswith("\n") and not text.startswith("a picture of") for text in made.values())
     assert len(set(made.values())) > COUNT / 2
     assert f"wrote {COUNT} captions" in done.stderr
+    assert all(f"{(folder / name).with_suffix('.png')}: {text}" in done.stderr for name, text in made.items())
 
 
 def test_sub_folders_only_when_asked_for(folder, captioner):
@@ -86,7 +87,7 @@ def test_captions_are_the_pictures_own(folder, captioner, straight):
     assert again.pop("zz.caption") == straight["00.caption"]
     assert again.items() <= straight.items()
     caption(folder, captioner, "--seed=43", "--overwrite")
-    assert texts(folder) != again
+    assert not again.items() <= texts(folder).items()
 
 
 def test_what_has_a_caption_is_left_out(folder, captioner, straight):
@@ -141,6 +142,7 @@ def test_resume_after_kill(folder, captioner, straight, made_before):
                   lambda: len(texts(folder)) == COUNT, lambda: unlink_all(folder.rglob("*.caption")))
     left = texts(folder)
     assert made_before <= len(left) < COUNT and left.items() <= straight.items(), "no file is half written"
+    (folder / "sub/.03.caption.tmp-999999999-0").write_text("of a process that is gone")
     caption(folder, captioner, "--batch_size=2")
     assert texts(folder) == straight
     assert not list(folder.rglob(".*")), "nothing unfinished is left behind"
@@ -161,6 +163,7 @@ def test_resume_of_metadata_after_kill(folder, captioner, tmp_path):
     assert journal.exists()
     assert run_sdtune(*args, f"--output_path={out}").returncode == 0
     assert out.read_bytes() == (tmp_path / "straight.json").read_bytes()
+    assert str(folder / "sub/03.png") in json.loads(out.read_text())
     assert not journal.exists()
 
 
@@ -178,10 +181,11 @@ def test_a_stop_signal_keeps_what_is_written(folder, captioner, straight):
 
 
 def both(*args):
+    """Two processes; the first one, which alone tells what it does, writes half."""
     processes = [start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert f"wrote {COUNT // 2} captions" in errors[0]
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -227,7 +231,7 @@ def test_metadata_of_a_corrupt_picture(folder, captioner, tmp_path):
 def test_two_pictures_of_one_name(folder, captioner):
     picture(64, 64, 77).save(folder / "00.bmp")
     done = caption(folder, captioner)
-    assert "share the name" in done.stderr and "00.png" in done.stderr
+    assert "share the name" in done.stderr and "00.png" in done.stderr and f"wrote {COUNT} captions" in done.stderr
     assert len(texts(folder)) == COUNT
 
 
@@ -258,6 +262,7 @@ def test_errors_say_what_to_do(folder, captioner, tmp_path):
     assert "Download" in refused(folder, "https://host/model_large_caption.pth", status=1)
     assert "--prompt" in refused(folder, captioner, "--prompt=a picture of a cat with a dog", "--max_length=5", status=2)
     assert "64" in refused(folder, captioner, "--max_length=65", status=2)
+    assert "--num_beams" in refused(folder, captioner, "--beam_search", "--num_beams=65", status=2)
     assert "over the pictures" in refused(folder, captioner, "--caption_extension=.png", status=2)
     (tmp_path / "empty").mkdir()
     assert "no pictures" in refused(tmp_path / "empty", captioner, status=1)
@@ -269,6 +274,9 @@ def test_an_original_checkpoint_without_words(folder, tmp_path):
     words = tmp_path / "words.txt"
     (weights.parent / "vocab.txt").rename(words)
     assert "--caption_vocabulary" in refused(folder, weights, status=1)
+    others = tmp_path / "others.txt"
+    others.write_text("".join(f"x{number}\n" for number in range(200)) + words.read_text())
+    assert "another model's" in refused(folder, weights, f"--caption_vocabulary={others}", status=1)
     caption(folder, weights, f"--caption_vocabulary={words}")
     assert len(texts(folder)) == COUNT
 

@@ -139,16 +139,20 @@ def upload_args(model, pictures, output, *more):
 def test_a_run_uploads_what_it_writes_and_goes_on_from_there(hub, run, model, pictures, tmp_path):
     first = tmp_path / "first"
     passes(run(*upload_args(model, pictures, first, "--async_upload", "--save_state",
-                           "--save_state_to_huggingface")))
+                           "--save_state_to_huggingface"), variables={"HF_TOKEN": "hf_other"}))
     written = {f"runs/{p.relative_to(first).as_posix()}": p.read_bytes() for p in first.rglob("*")
                if p.is_file() and "mine-run" not in p.parts}
     assert {"runs/mine.safetensors", "runs/mine-step00000002.safetensors",
             "runs/mine-step00000002-state/train_state.json"} <= set(written)
     assert hub.repos["me/mine"].files == written
     assert "hf_mine" not in (first / "mine-run/run.toml").read_text()
-    second = tmp_path / "second"
-    passes(run(*train_args(model, pictures, second, "--resume=me/mine/runs/mine-step00000002-state:main:model",
-                           "--resume_from_huggingface", "--huggingface_token=hf_mine", "--max_train_steps=3")))
+    # from the revision that is named, with the token that is given
+    repo, second = hub.repos["me/mine"], tmp_path / "second"
+    repo.revisions["kept"] = repo.commit()
+    repo.push({"runs/mine-step00000002-state/train_state.json": b"none"})
+    passes(run(*train_args(model, pictures, second, "--resume=me/mine/runs/mine-step00000002-state:kept:model",
+                           "--resume_from_huggingface", "--huggingface_token=hf_mine", "--max_train_steps=3"),
+               variables={"HF_TOKEN": "hf_other"}))
     assert trained(second) == trained(first)
 
 
@@ -166,12 +170,13 @@ def test_another_kind_of_repository(hub, run, model, pictures, tmp_path):
     assert any(path.startswith("/api/datasets/me/mine/commit/") for path in hub.paths("POST"))
 
 
-@pytest.mark.parametrize("more", [[], ["--async_upload"]])
+@pytest.mark.parametrize("more", [["--huggingface_token="], ["--async_upload"]])
 def test_uploads_that_fail_cost_a_warning(hub, run, model, pictures, tmp_path, more):
     hub.faults["upload"] = ["status:403"] * 20
     result = passes(run(*upload_args(model, pictures, tmp_path, *more)))
     warnings = [line for line in result.stderr.splitlines() if "was not uploaded to me/mine/runs" in line]
     assert len(warnings) == 2 and all(" W " in line for line in warnings)
+    assert ("fail without a token" in result.stderr) == ("--huggingface_token=" in more)
     assert (tmp_path / "mine-step00000002.safetensors").exists() and (tmp_path / "mine.safetensors").exists()
 
 

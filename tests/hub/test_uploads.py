@@ -32,6 +32,7 @@ def test_a_folder_becomes_one_commit_of_a_new_repository(hub, fetch, saved):
     assert repo.private
     assert repo.files == expected(saved, "runs/first/mine-state/")
     assert len([p for p in hub.paths("POST") if "/commit/" in p]) == 1
+    assert hub.paths("POST").count("/verify") == 2, "one for each large file"
     for request in hub.requests:  # signed addresses of another host need no token, and get none
         assert ("Authorization" in request.headers) == (request.host == "hub"), request
 
@@ -67,12 +68,14 @@ def test_passing_faults(hub, fetch, saved):
     assert hub.repos["me/mine"].files == expected(saved, "mine-state/")
 
 
-@pytest.mark.parametrize("fault", ["drop", "status:403", "status:500"])
-def test_faults_that_stay_commit_nothing(hub, fetch, saved, fault):
+@pytest.mark.parametrize("fault, message", [("drop", "cannot be reached"), ("status:403", "HF_TOKEN"),
+                                            ("status:500", "answers with 500")])
+def test_faults_that_stay_commit_nothing(hub, fetch, saved, fault, message):
     hub.faults["upload"] = [fault] * 20
     result = fetch("upload", str(saved), "me/mine", **TOKEN)
-    assert result.returncode == 1 and result.stderr.count("error: ") == 1
+    assert result.returncode == 1 and result.stderr.count("error: ") == 1 and message in result.stderr
     assert hub.repos["me/mine"].files == {}
+    assert not [p for p in hub.paths("POST") if "/commit/" in p]
 
 
 def test_offline_means_that_nothing_is_sent(hub, fetch, saved):

@@ -132,10 +132,10 @@ def test_the_other_name_of_the_last_bias(models, tmp_path):
     assert bias.abs().max() > 0.01
 
 
-def captions_by_program(pictures, place, workspace, *options):
+def captions_by_program(pictures, place, workspace, *options, search="--beam_search"):
     for path in pictures.glob("*.png"):
         (workspace / path.name).write_bytes(path.read_bytes())
-    run("sdtune", "caption", workspace, f"--caption_weights={place}", "--beam_search", "--device=cpu", *options)
+    run("sdtune", "caption", workspace, f"--caption_weights={place}", search, "--device=cpu", *options)
     return [path.read_text() for path in sorted(workspace.glob("*.caption"))]
 
 
@@ -190,6 +190,15 @@ def test_captions_of_an_original_checkpoint(models, pictures, tmp_path, shape):
     tokenizer = transformers.BertTokenizer(str(places["original"].parent / "vocab.txt"))  # as make_captions.py has it
     theirs, gaps = captions_by_transformers(model, tokenizer, pictures, small_blip.PROMPT, max_length=24, min_length=5)
     ours = captions_by_program(pictures, places["original"], tmp_path, "--max_length=24")
+    assert_equal_where_clear(ours, theirs, gaps)
+
+
+def test_words_that_are_there_are_less_likely_to_be_drawn(models, pictures, tmp_path):
+    """One likely word leaves no choice: what is drawn then are the likeliest words, with make_captions.py's penalty."""
+    model, tokenizer, places = models("base")
+    theirs, gaps = captions_by_transformers(model, tokenizer, pictures, small_blip.PROMPT, max_length=24, min_length=5,
+                                            repetition_penalty=1.1)
+    ours = captions_by_program(pictures, places["transformers"], tmp_path, "--max_length=24", search="--top_k=1")
     assert_equal_where_clear(ours, theirs, gaps)
 
 
