@@ -92,7 +92,7 @@ bool takes_group_norm(const GroupNormCall& call) {
   const auto type = call.x.scalar_type();
   return !records && call.x.device().is_cpu() && call.x.dim() == 4 && call.x.numel() > 0 &&
          (type == at::kFloat || type == at::kBFloat16) &&
-         call.x.is_contiguous(at::MemoryFormat::ChannelsLast);
+         call.x.is_contiguous(at::MemoryFormat::ChannelsLast) && !call.x.is_contiguous();
 }
 
 at::Tensor group_norm_channels_last(const GroupNormCall& call) {

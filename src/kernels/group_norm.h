@@ -18,7 +18,8 @@ struct GroupNormCall {
 };
 
 // Whether group_norm_channels_last() takes it: the layout and type above, and no gradient asked
-// for.
+// for. Not what lies both ways, as pictures of one pixel do: those must give the same bits with
+// and without a gradient, because checkpointed blocks run both ways.
 bool takes_group_norm(const GroupNormCall& call);
 
 // The result, of x's type and layout. Arithmetic is fp32 over moments in double. The same bits for

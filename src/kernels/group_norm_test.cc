@@ -76,6 +76,8 @@ TEST(GroupNorm, LeavesOtherLayoutsTypesAndGradientsToTorch) {
   twice.x = c.x.to(at::kDouble);
   EXPECT_FALSE(takes_group_norm(plain.call(true)));
   EXPECT_FALSE(takes_group_norm(twice.call(true)));
+  const Case one_pixel = make_case({2, 8, 1, 1}, 4, at::kFloat);
+  EXPECT_FALSE(takes_group_norm(one_pixel.call(true)));
   c.weight.requires_grad_(true);
   EXPECT_FALSE(takes_group_norm(c.call(true)));
   const at::NoGradGuard no_grad;

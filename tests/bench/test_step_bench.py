@@ -16,8 +16,8 @@ def run_bench(*words):
     return subprocess.run([str(BUILD / "sdtune-bench"), *words], capture_output=True, text=True, timeout=300)
 
 
-def bench_lines(*words, side=SIDE):
-    done = run_bench(*words, "--tiny", "--steps=2", f"--width={side}", f"--height={side}")
+def bench_lines(*words):
+    done = run_bench(*words, "--tiny", "--steps=2", f"--width={SIDE}", f"--height={SIDE}")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -61,7 +61,7 @@ def test_the_profile_counts_no_time_twice():
 def test_ways_of_making_a_step_give_the_same_losses():
     losses = {}
     for words in ((), ("--checkpointing",), ("--fused-backward",)):
-        *steps, run = bench_lines("step", *words, side=128)
+        *steps, run = bench_lines("step", *words)
         assert run["peak_bytes"] > 0 and all(step["grad_norm"] > 0 for step in steps)
         losses[words] = [step["loss"] for step in steps]
     assert losses["--checkpointing",] == losses[()]
