@@ -27,7 +27,7 @@ constexpr int64_t kManyChannels = 256;         // with fewer, torch's ways are t
 constexpr int64_t kFewPixels = 96;             // up to here columns win
 constexpr int64_t kFewPixelsInBFloat16 = 256;  // the same for the gradient of a bf16 weight
 constexpr int64_t kPixelsForWinograd = 192;    // from here on, for the gradient of the weight
-constexpr int64_t kManyPixels = 2048;          // from here on, for the other two
+constexpr int64_t kManyPixels = 1024;          // from here on, for the other two
 
 // Whether columns can take it. Channels last stays with torch, which keeps that layout.
 bool takes_columns(const Conv2dCall& call) {
