@@ -61,8 +61,9 @@ def read_events(output, name="mine"):
     return [json.loads(line) for line in lines]
 
 
-def start_sdtune(*args):
-    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True)
+def start_sdtune(*args, **environment):
+    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True,
+                            env={**os.environ, **environment})
 
 
 def wait_for_step(output, step, process, name="mine", timeout=120):

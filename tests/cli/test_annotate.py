@@ -5,13 +5,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 from parity import small_blip, small_taggers
 from picture_sets import picture
-from running import BUILD, run_sdtune, train_args
+from running import run_sdtune, start_sdtune, train_args
 
 COUNT = 8
 CAPTIONER = ("--max_length=20", "--device=cpu")
@@ -128,14 +127,9 @@ def test_extensions(folder, models, tmp_path):
     assert len(json.loads((tmp_path / "out.json").read_text())) == COUNT
 
 
-def start(*args, **environment):
-    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, **environment})
-
-
 def kill_when(args, is_time):
     """Ends a run outright as soon as is_time(), if it has not ended by then. Returns whether it was killed."""
-    process = start(*args)
+    process = start_sdtune(*args)
     deadline = time.monotonic() + 120
     while process.poll() is None and not is_time() and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -162,7 +156,7 @@ def test_resume_after_kills(models, tmp_path):
 
 def test_a_stop_signal(folder, models, tmp_path):
     args = annotate_args(folder, tmp_path / "out.json", models)
-    process = start(*args)
+    process = start_sdtune(*args)
     deadline = time.monotonic() + 60
     while not texts(folder) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -179,7 +173,7 @@ def test_two_processes(folder, models, tmp_path):
     one = shutil.copytree(folder, tmp_path / "one")
     assert run_sdtune(*annotate_args(one, tmp_path / "one.json", models)).returncode == 1
     args = annotate_args(folder, tmp_path / "two.json", models)
-    processes = [start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
+    processes = [start_sdtune(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
     codes = [process.wait(timeout=120) for process in processes]
     assert sorted(codes) == [0, 1], [process.stderr.read() for process in processes]
     assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
@@ -190,14 +184,14 @@ def test_the_last_of_two_processes_writes_the_metadata(folder, models, tmp_path)
     args = annotate_args(folder, tmp_path / "out.json", models)
     for rank in range(2):
         assert not (tmp_path / "out.json").exists()
-        process = start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank))
+        process = start_sdtune(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank))
         assert process.wait(timeout=60) == 0, process.stderr.read()
         assert ("the last process" in process.stderr.read()) == (rank == 0)
     assert len(json.loads((tmp_path / "out.json").read_text())) == COUNT
 
 
 def peak_mb(args):
-    process = start(*args)
+    process = start_sdtune(*args)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = status

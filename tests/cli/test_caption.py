@@ -10,7 +10,7 @@ import time
 import pytest
 from parity import small_blip
 from picture_sets import picture
-from running import BUILD, ROOT, run_sdtune
+from running import BUILD, ROOT, run_sdtune, start_sdtune
 
 COUNT = 12
 
@@ -111,15 +111,10 @@ def test_a_corrupt_picture(folder, captioner, straight):
     assert "02.caption" not in made and len(made) == COUNT - 1
 
 
-def start(*args, **environment):
-    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, **environment})
-
-
 def kill_half_way(args, is_time, is_whole, clear, timeout=60):
     """Kills a run outright as soon as is_time(). One that was whole by then is cleared away and started again."""
     for _ in range(5):
-        process = start(*args)
+        process = start_sdtune(*args)
         deadline = time.monotonic() + timeout
         while process.poll() is None and not is_time() and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -168,7 +163,7 @@ def test_resume_of_metadata_after_kill(folder, captioner, tmp_path):
 
 
 def test_a_stop_signal_keeps_what_is_written(folder, captioner, straight):
-    process = start(*caption_args(folder, captioner))
+    process = start_sdtune(*caption_args(folder, captioner))
     deadline = time.monotonic() + 60
     while not texts(folder) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -182,7 +177,7 @@ def test_a_stop_signal_keeps_what_is_written(folder, captioner, straight):
 
 def both(*args):
     """Two processes; the first one, which alone tells what it does, writes half."""
-    processes = [start(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
+    processes = [start_sdtune(*args, RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank)) for rank in range(2)]
     errors = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert f"wrote {COUNT // 2} captions" in errors[0]

@@ -10,7 +10,7 @@ import time
 import pytest
 from parity import small_taggers
 from picture_sets import picture
-from running import BUILD, ROOT, run_sdtune
+from running import BUILD, ROOT, run_sdtune, start_sdtune
 
 COUNT = 6
 SCORES = [0.3, 0.61, 0.3501, 0.51, 0.91, 0.4, 0.55, 0.81]  # of small_taggers.TAGS
@@ -208,11 +208,6 @@ def test_metadata_in_and_out(folder, taggers, tmp_path):
     assert first["caption"] == "a girl" and first["tags"] == "solo"
 
 
-def start(*args, **environment):
-    return subprocess.Popen([str(BUILD / "sdtune"), *map(str, args)], stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, **environment})
-
-
 @pytest.mark.parametrize("name", ["text", "out.json"])
 def test_resume_after_kill(name, taggers, tmp_path):
     """Killed at several moments: the rest is written, nothing twice, nothing by halves."""
@@ -232,7 +227,7 @@ def test_resume_after_kill(name, taggers, tmp_path):
     more = [] if name == "text" else [f"--output_path={out}"]
     cut = 0
     for at in (1, 8, 20):
-        process = start(*args, *more)
+        process = start_sdtune(*args, *more)
         deadline = time.monotonic() + 60
         while made() < at and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -254,7 +249,7 @@ def test_resume_after_kill(name, taggers, tmp_path):
 def test_two_processes_write_the_same_metadata_as_one(folder, taggers, tmp_path):
     args = ["tag", folder, f"--repo_id={taggers / 'seeing'}", "--recursive", "--thresh=0.45"]
     assert run_sdtune(*args, f"--output_path={tmp_path / 'one.json'}").returncode == 0
-    processes = [start(*args, f"--output_path={tmp_path / 'two.json'}", RANK=str(rank), WORLD_SIZE="2",
+    processes = [start_sdtune(*args, f"--output_path={tmp_path / 'two.json'}", RANK=str(rank), WORLD_SIZE="2",
                        LOCAL_RANK=str(rank)) for rank in range(2)]
     errors = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
