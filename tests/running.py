@@ -66,14 +66,21 @@ def start_sdtune(*args, **environment):
                             env={**os.environ, **environment})
 
 
+def wait_until(is_time, process, timeout=60, every=0.002):
+    """Returns when is_time() holds, when the process has ended, or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while process.poll() is None and not is_time() and time.monotonic() < deadline:
+        time.sleep(every)
+
+
 def wait_for_step(output, step, process, name="mine", timeout=120):
     """Returns when the run has recorded this step, or has ended."""
-    deadline = time.monotonic() + timeout
     events = output / f"{name}-run" / "events.jsonl"
-    while time.monotonic() < deadline and process.poll() is None:
-        if events.exists() and f'"step":{step},' in events.read_text().split('"event":"start"')[-1]:
-            return
-        time.sleep(0.01)
+
+    def is_recorded():
+        return events.exists() and f'"step":{step},' in events.read_text().split('"event":"start"')[-1]
+
+    wait_until(is_recorded, process, timeout, every=0.01)
 
 
 def kill(process):

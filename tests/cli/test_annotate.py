@@ -10,7 +10,7 @@ import time
 import pytest
 from parity import small_blip, small_taggers
 from picture_sets import picture
-from running import run_sdtune, start_sdtune, train_args
+from running import run_sdtune, start_sdtune, train_args, wait_until
 
 COUNT = 8
 CAPTIONER = ("--max_length=20", "--device=cpu")
@@ -130,9 +130,7 @@ def test_extensions(folder, models, tmp_path):
 def kill_when(args, is_time):
     """Ends a run outright as soon as is_time(), if it has not ended by then. Returns whether it was killed."""
     process = start_sdtune(*args)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not is_time() and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_until(is_time, process, 120)
     process.kill()
     return process.wait() != 0
 
@@ -157,9 +155,7 @@ def test_resume_after_kills(models, tmp_path):
 def test_a_stop_signal(folder, models, tmp_path):
     args = annotate_args(folder, tmp_path / "out.json", models)
     process = start_sdtune(*args)
-    deadline = time.monotonic() + 60
-    while not texts(folder) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_until(lambda: texts(folder), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (0, 128 + signal.SIGTERM), errors

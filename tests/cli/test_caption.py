@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from parity import small_blip
 from picture_sets import picture
-from running import BUILD, ROOT, run_sdtune, start_sdtune
+from running import BUILD, ROOT, run_sdtune, start_sdtune, wait_until
 
 COUNT = 12
 
@@ -115,9 +114,7 @@ def kill_half_way(args, is_time, is_whole, clear, timeout=60):
     """Kills a run outright as soon as is_time(). One that was whole by then is cleared away and started again."""
     for _ in range(5):
         process = start_sdtune(*args)
-        deadline = time.monotonic() + timeout
-        while process.poll() is None and not is_time() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(is_time, process, timeout)
         process.send_signal(signal.SIGKILL)
         process.wait()
         if not is_whole():
@@ -164,9 +161,7 @@ def test_resume_of_metadata_after_kill(folder, captioner, tmp_path):
 
 def test_a_stop_signal_keeps_what_is_written(folder, captioner, straight):
     process = start_sdtune(*caption_args(folder, captioner))
-    deadline = time.monotonic() + 60
-    while not texts(folder) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_until(lambda: texts(folder), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (0, 128 + signal.SIGTERM), errors

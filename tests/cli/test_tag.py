@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from parity import small_taggers
 from picture_sets import picture
-from running import BUILD, ROOT, run_sdtune, start_sdtune
+from running import BUILD, ROOT, run_sdtune, start_sdtune, wait_until
 
 COUNT = 6
 SCORES = [0.3, 0.61, 0.3501, 0.51, 0.91, 0.4, 0.55, 0.81]  # of small_taggers.TAGS
@@ -228,9 +227,7 @@ def test_resume_after_kill(name, taggers, tmp_path):
     cut = 0
     for at in (1, 8, 20):
         process = start_sdtune(*args, *more)
-        deadline = time.monotonic() + 60
-        while made() < at and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: made() >= at, process)  # noqa: B023
         process.send_signal(signal.SIGKILL)
         process.wait()
         cut += at <= made() < 40
