@@ -2,11 +2,23 @@
 
 #include <algorithm>
 
-#include "kernels/cpu_lanes.h"
+#include "kernels/cpu_loops.h"
 
 namespace sdtune {
 
 namespace {
+
+using Floats = float __attribute__((vector_size(64)));
+constexpr int kLanes = 16;
+
+SDTUNE_INLINE Floats load_lanes(const float* from) {
+  Floats values;
+  __builtin_memcpy(&values, from, sizeof(values));
+  return values;
+}
+SDTUNE_INLINE void store_lanes(Floats values, float* to) {
+  __builtin_memcpy(to, &values, sizeof(values));
+}
 
 // 24 sums, 4 vectors of b and one number of a stay in the 32 registers of AVX-512.
 constexpr int64_t kTileRows = 6;
