@@ -67,8 +67,7 @@ Tensors tensors_of(const Shape& shape, int64_t batch, at::ScalarType type) {
           padding};
 }
 
-constexpr Conv2dWay kWays[] = {Conv2dWay::kTorch, Conv2dWay::kColumns, Conv2dWay::kThinColumns,
-                               Conv2dWay::kWinograd};
+constexpr Conv2dWay kWays[] = {Conv2dWay::kTorch, Conv2dWay::kColumns, Conv2dWay::kWinograd};
 
 enum class Product { kResult, kInputGradient, kWeightGradient };
 
@@ -122,9 +121,7 @@ std::vector<double> medians(const std::vector<std::function<void()>>& rivals, in
 bool takes(const Shape& shape, const Tensors& tensors, Conv2dWay way) {
   if (way == Conv2dWay::kTorch || way == Conv2dWay::kColumns) return true;
   if (tensors.x.scalar_type() != at::kFloat) return false;
-  if (way == Conv2dWay::kWinograd) return shape.kernel == 3 && shape.stride == 1;
-  const int64_t columns = tensors.grad.numel() / shape.out;
-  return shape.in % 16 == 0 && columns <= 256;
+  return shape.kernel == 3 && shape.stride == 1;
 }
 
 // The median time of each way, "–" where it takes no such convolution.
@@ -208,9 +205,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::printf(
-      "| convolution, batch %ld | GFLOP | result: torch | columns | thin | Winograd "
-      "| input: torch | columns | thin | Winograd | weight: torch | columns | thin | Winograd |\n"
-      "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+      "| convolution, batch %ld | GFLOP | result: torch | columns | Winograd "
+      "| input: torch | columns | Winograd | weight: torch | columns | Winograd |\n"
+      "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
       batch);
   std::vector<Shape> shapes = shapes_at(32);
   for (const Shape& shape : shapes_at(64)) {

@@ -19,9 +19,8 @@ struct Conv2dCall {
 
 enum class Conv2dWay : int64_t {
   kTorch,
-  kColumns,      // columns of what each tap sees, [in·k², B·H'·W'], and one GEMM; fp32 and bf16
-  kThinColumns,  // the same with a GEMM for few columns; fp32, in·k² a multiple of 16
-  kWinograd,     // 2.25 times fewer multiplications; 3x3 kernels of stride and padding 1, fp32
+  kColumns,   // columns of what each tap sees, [in·k², B·H'·W'], and one GEMM; fp32 and bf16
+  kWinograd,  // 2.25 times fewer multiplications; 3x3 kernels of stride and padding 1, fp32
 };
 
 struct Conv2dWays {
