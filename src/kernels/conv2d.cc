@@ -197,6 +197,10 @@ Conv2dWays fastest_ways(const Conv2dCall& call) {
   return call.x.scalar_type() == at::kFloat ? fastest_in_float(call) : fastest_in_bfloat16(call);
 }
 
+bool has_fast_planes(const at::Tensor& weight) {
+  return weight.device().is_cpu() && weight.scalar_type() == at::kFloat && gemm_is_fast();
+}
+
 at::Tensor conv2d(const Conv2dCall& call) { return conv2d(call, fastest_ways(call)); }
 
 at::Tensor conv2d(const Conv2dCall& call, const Conv2dWays& wanted) {

@@ -32,6 +32,10 @@ struct Conv2dWays {
 // The fastest ways as benchmarks/conv2d_bench.cc found them (RESULTS.md).
 Conv2dWays fastest_ways(const Conv2dCall& call);
 
+// Whether convolutions by such a weight are faster over contiguous pictures than torch's over those
+// with channels last.
+bool has_fast_planes(const at::Tensor& weight);
+
 // [B, out, H', W']. Nothing but x and the weight is kept for the backward pass. Where a way other
 // than torch's is taken, a second derivative throws Error.
 at::Tensor conv2d(const Conv2dCall& call);
