@@ -79,6 +79,25 @@ at::Tensor rows_of(const at::Tensor& pictures) {
   return pictures.transpose(0, 1).reshape({pictures.size(1), -1});
 }
 
+// Numbers of the result's pixels up to which weights are read as they lie, row by row, and the
+// product is written transposed.
+constexpr int64_t kFewColumns = 96;
+
+// weight' · grad: [out, in·k²] and [out, P] -> [in·k², P].
+at::Tensor gradient_columns(const at::Tensor& weight, const at::Tensor& grad) {
+  const int64_t rows = weight.size(1), columns = grad.size(1);
+  if (weight.scalar_type() != at::kFloat || !gemm_is_fast()) return at::mm(weight.t(), grad);
+  if (columns > kFewColumns) return gemm(weight.t(), grad);
+  const at::Tensor result = at::empty({rows, columns}, weight.options());
+  gemm({strided(grad.t()),
+        strided(weight),
+        {result.mutable_data_ptr<float>(), 1, columns},
+        columns,
+        rows,
+        weight.size(0)});
+  return result;
+}
+
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == at::kFloat && gemm_is_fast() ? gemm(a, b) : at::mm(a, b);
 }
@@ -95,7 +114,7 @@ at::Tensor conv2d_by_columns(const Conv2dCall& call) {
 
 at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call) {
   const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
-  const at::Tensor columns = product(call.weight.flatten(1).t(), rows_of(call.grad));
+  const at::Tensor columns = gradient_columns(call.weight.flatten(1), rows_of(call.grad));
   if (sees_the_picture(plane)) return pictures_of(columns, call.x.sizes());
   at::Tensor result = at::empty(call.x.sizes(), call.x.options());
   if (result.scalar_type() == at::kFloat) {
