@@ -98,8 +98,10 @@ at::Tensor gradient_columns(const at::Tensor& weight, const at::Tensor& grad) {
   return result;
 }
 
-at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == at::kFloat && gemm_is_fast() ? gemm(a, b) : at::mm(a, b);
+// a·b, and `bias` [rows], which may be undefined, added to each column.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {}) {
+  if (a.scalar_type() == at::kFloat && gemm_is_fast()) return gemm(a, b, bias);
+  return bias.defined() ? at::addmm(bias.unsqueeze(1), a, b) : at::mm(a, b);
 }
 
 }  // namespace
@@ -107,8 +109,7 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
 at::Tensor conv2d_by_columns(const Conv2dCall& call) {
   const at::Tensor weight = call.weight.flatten(1);
   const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
-  const at::Tensor rows = product(weight, columns_of(call.x, plane));
-  if (call.bias.defined()) rows.add_(call.bias.unsqueeze(1));
+  const at::Tensor rows = product(weight, columns_of(call.x, plane), call.bias);
   return pictures_of(rows, {call.x.size(0), weight.size(0), plane.out_height, plane.out_width});
 }
 

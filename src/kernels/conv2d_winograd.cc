@@ -95,8 +95,9 @@ at::Tensor tiles_of(const at::Tensor& pictures, const Chunk& chunk, Transform tr
   return tiles;
 }
 
-// [16, C, tiles of the chunk] to `pictures` [B, C, H, W].
-void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Tensor& pictures) {
+// [16, C, tiles of the chunk] to `pictures` [B, C, H, W], with `bias` [C] or null added.
+void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Tensor& pictures,
+                   const float* bias) {
   const WinogradPlane plane = plane_of(pictures);
   const int64_t channels = pictures.size(1);
   const float* from = products.const_data_ptr<float>();
@@ -105,7 +106,8 @@ void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Ten
                [&](int64_t picture, const TileRows& rows, int64_t column, const Channels& c) {
                  winograd_pictures(plane, rows, part(from, products, c.begin, column),
                                    c.end - c.begin,
-                                   to + (picture * channels + c.begin) * plane.pixels());
+                                   to + (picture * channels + c.begin) * plane.pixels(),
+                                   bias == nullptr ? nullptr : bias + c.begin);
                });
 }
 
@@ -134,16 +136,19 @@ void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, boo
   });
 }
 
-// kernels [16, rows, C] over pictures [B, C, H, W], to [B, rows, H, W].
-at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures) {
+// kernels [16, rows, C] over pictures [B, C, H, W], to [B, rows, H, W], with `bias` [rows], which
+// may be undefined, added.
+at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures,
+                     const at::Tensor& bias) {
   const at::Tensor result = at::empty(
       {pictures.size(0), kernels.size(1), pictures.size(2), pictures.size(3)}, pictures.options());
+  const float* values = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   for_chunks(pictures, kernels.size(2), kernels.size(1), [&](const Chunk& chunk) {
     const at::Tensor tiles = tiles_of(pictures, chunk, winograd_tiles);
     const at::Tensor products =
         sixteen_matrices(kernels.size(1), tiles.size(2), pictures.options());
     multiply(kernels, tiles, products, /*adds=*/false);
-    fill_pictures(products, chunk, result);
+    fill_pictures(products, chunk, result, values);
   });
   return result;
 }
@@ -166,13 +171,12 @@ at::Tensor kernels_of(const at::Tensor& weight, bool flipped) {
 }  // namespace
 
 at::Tensor conv2d_by_winograd(const Conv2dCall& call) {
-  const at::Tensor result = convolved(kernels_of(call.weight, /*flipped=*/false), call.x);
-  if (call.bias.defined()) result.add_(call.bias.view({1, -1, 1, 1}));
-  return result;
+  const at::Tensor bias = call.bias.defined() ? call.bias.contiguous() : call.bias;
+  return convolved(kernels_of(call.weight, /*flipped=*/false), call.x, bias);
 }
 
 at::Tensor conv2d_input_gradient_by_winograd(const Conv2dBackward& call) {
-  return convolved(kernels_of(call.weight, /*flipped=*/true).transpose(1, 2), call.grad);
+  return convolved(kernels_of(call.weight, /*flipped=*/true).transpose(1, 2), call.grad, {});
 }
 
 at::Tensor conv2d_weight_gradient_by_winograd(const Conv2dBackward& call) {

@@ -11,8 +11,9 @@ namespace sdtune {
 void gemm(const GemmCall& call);
 
 // a·b of fp32 matrices on the CPU, each contiguous or the transpose of what is: [rows, depth],
-// [depth, columns] -> [rows, columns].
-at::Tensor gemm(const at::Tensor& a, const at::Tensor& b);
+// [depth, columns] -> [rows, columns]. `bias` [rows], which may be undefined, is added to each
+// column.
+at::Tensor gemm(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {});
 
 // Such a matrix as gemm_cpu() takes it.
 StridedMatrix<const float> strided(const at::Tensor& matrix);

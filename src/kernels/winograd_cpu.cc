@@ -91,22 +91,22 @@ SDTUNE_INLINE void tile_row(const SplitRows& rows, int64_t first, int64_t count,
 
 // Two rows of a picture out of one row of tiles, A'mA. rows: [2, row_size], of which whole vectors
 // are written.
-SDTUNE_INLINE void picture_rows(const float* from, int64_t matrix_size, int64_t count, float* rows,
-                                int64_t row_size) {
+SDTUNE_INLINE void picture_rows(const SixteenMatrices<const float>& products, int64_t count,
+                                float bias, float* rows, int64_t row_size) {
   for (int64_t next = 0; next < count; next += kLanes) {
     const int64_t i = whole_vector_at(next, count);
     Floats s[2][4];  // A'm
     for (int c = 0; c < 4; ++c) {
       Floats m[4];
       for (int r = 0; r < 4; ++r) {
-        m[r] = load_lanes(from + (4 * r + c) * matrix_size + i, count - i);
+        m[r] = load_lanes(products.data + (4 * r + c) * products.matrix_size + i, count - i);
       }
       s[0][c] = m[0] + m[1] + m[2];
       s[1][c] = m[1] - m[2] - m[3];
     }
     for (int half = 0; half < 2; ++half) {
-      const Floats left = s[half][0] + s[half][1] + s[half][2];
-      const Floats right = s[half][1] - s[half][2] - s[half][3];
+      const Floats left = s[half][0] + s[half][1] + s[half][2] + bias;
+      const Floats right = s[half][1] - s[half][2] - s[half][3] + bias;
       float* to = rows + half * row_size + 2 * i;
       store_lanes(__builtin_shuffle(left, right, kFirstPairs), to);
       store_lanes(__builtin_shuffle(left, right, kLastPairs), to + kLanes);
@@ -202,7 +202,7 @@ SDTUNE_EACH_WIDTH void winograd_gradient_tiles(const WinogradPlane& plane, const
 
 SDTUNE_EACH_WIDTH void winograd_pictures(const WinogradPlane& plane, const TileRows& rows,
                                          const SixteenMatrices<const float>& products,
-                                         int64_t channels, float* pictures) {
+                                         int64_t channels, float* pictures, const float* bias) {
   const int64_t count = plane.tiles_right();
   const int64_t row_size = (2 * count + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
   std::vector<float> pair(2 * row_size);
@@ -210,7 +210,8 @@ SDTUNE_EACH_WIDTH void winograd_pictures(const WinogradPlane& plane, const TileR
     const float* from = products.data + channel * products.row_size;
     float* picture = pictures + channel * plane.pixels();
     for (int64_t down = rows.begin; down < rows.end; ++down, from += count) {
-      picture_rows(from, products.matrix_size, count, pair.data(), row_size);
+      picture_rows({from, products.row_size, products.matrix_size}, count,
+                   bias == nullptr ? 0.0F : bias[channel], pair.data(), row_size);
       const int64_t height = std::min<int64_t>(2, plane.height - 2 * down);
       for (int64_t row = 0; row < height; ++row) {
         std::copy_n(pair.data() + row * row_size, plane.width,
