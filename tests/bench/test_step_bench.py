@@ -51,6 +51,11 @@ def test_the_profile_counts_the_arithmetic_of_the_same_model_in_diffusers():
     assert kinds == ARITHMETIC
 
 
+def test_norms_clipping_and_adamw_are_none_of_torchs():
+    kinds = {row["kind"] for row in bench_lines("step", "--profile")[-2]["profile"]["kinds"]}
+    assert not kinds & {"group norm", "clipping", "optimizer"}
+
+
 def test_the_profile_counts_no_time_twice():
     *steps, told, _ = bench_lines("step", "--profile")
     for part, seconds in told["profile"]["parts"].items():
