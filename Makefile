@@ -41,7 +41,7 @@ format:
 docs: build
 	$(BUILD)/sdtune docs options > docs/options.md
 
-# Each peer beside sdtune in one run. Wants a quiet machine, 17 GB of memory and an hour or two.
+# Each peer beside sdtune in one run. Wants a quiet machine, 18 GB of memory and two or three hours.
 bench: build
 	scripts/bootstrap --tests
 	$(BUILD)/sdtune-bench-kernels
@@ -51,6 +51,7 @@ bench: build
 	  --build $(BUILD) --size $$size --precision $$precision || exit 1; done; done
 	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what vae
 	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what text --batch 3 --steps 10
+	.deps/venv/bin/python benchmarks/start_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/image_peer.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/loader_bench.py --build $(BUILD)
