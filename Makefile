@@ -51,6 +51,7 @@ bench: build
 	  --build $(BUILD) --size $$size --precision $$precision || exit 1; done; done
 	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what vae
 	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what text --batch 3 --steps 10
+	.deps/venv/bin/python benchmarks/growth_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/start_bench.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/image_peer.py --build $(BUILD)
 	.deps/venv/bin/python benchmarks/caching_bench.py --build $(BUILD)
