@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d_cpu.h"
 #include "kernels/gemm.h"
+#include "kernels/storage_type.h"
 
 namespace sdtune {
 
@@ -50,11 +51,8 @@ at::Tensor columns_of(const at::Tensor& x, const Conv2dPlane& plane) {
   if (sees_the_picture(plane)) return x.transpose(0, 1).reshape({x.size(1), -1});
   at::Tensor columns =
       at::empty({x.size(1) * plane.taps(), x.size(0) * plane.out_pixels()}, x.options());
-  if (x.scalar_type() == at::kFloat) {
-    fill_columns<float>(x, plane, columns);
-  } else {
-    fill_columns<BFloat16Bits>(x, plane, columns);
-  }
+  with_storage_type<float, BFloat16Bits>(x,
+                                         [&]<class T>(T*) { fill_columns<T>(x, plane, columns); });
   return columns;
 }
 
@@ -118,11 +116,8 @@ at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call) {
   const at::Tensor columns = gradient_columns(call.weight.flatten(1), rows_of(call.grad));
   if (sees_the_picture(plane)) return pictures_of(columns, call.x.sizes());
   at::Tensor result = at::empty(call.x.sizes(), call.x.options());
-  if (result.scalar_type() == at::kFloat) {
-    fill_pictures<float>(columns, plane, result);
-  } else {
-    fill_pictures<BFloat16Bits>(columns, plane, result);
-  }
+  with_storage_type<float, BFloat16Bits>(
+      result, [&]<class T>(T*) { fill_pictures<T>(columns, plane, result); });
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/geglu_cpu.h"
+#include "kernels/storage_type.h"
 
 namespace sdtune {
 
@@ -39,19 +40,6 @@ std::vector<int64_t> halved_last(at::IntArrayRef sizes) {
   return result;
 }
 
-// Calls use(T*{}) with the storage type of x.
-template <class Use>
-void with_storage_type(const at::Tensor& x, Use use) {
-  switch (x.scalar_type()) {
-    case at::kBFloat16:
-      return use(static_cast<BFloat16Bits*>(nullptr));
-    case at::kHalf:
-      return use(static_cast<HalfBits*>(nullptr));
-    default:
-      return use(static_cast<float*>(nullptr));
-  }
-}
-
 int64_t rows_for_one_thread(int64_t d) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, d));
 }
@@ -63,7 +51,7 @@ at::Tensor forward_on_cpu(const at::Tensor& x) {
       at::empty(halved_last(x.sizes()), x.options().memory_format(at::MemoryFormat::Contiguous));
   if (out.numel() == 0) return out;
   const int64_t d = out.size(-1);
-  with_storage_type(x, [&]<class T>(T*) {
+  with_storage_type<float, BFloat16Bits, HalfBits>(x, [&]<class T>(T*) {
     const T* from = static_cast<const T*>(dense.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
     at::parallel_for(0, out.numel() / d, rows_for_one_thread(d), [&](int64_t begin, int64_t end) {
@@ -80,7 +68,7 @@ at::Tensor backward_on_cpu(const at::Tensor& grad, const at::Tensor& x) {
   at::Tensor grad_x = at::empty(x.sizes(), x.options().memory_format(at::MemoryFormat::Contiguous));
   if (grad_x.numel() == 0) return grad_x;
   const int64_t d = x.size(-1) / 2;
-  with_storage_type(x, [&]<class T>(T*) {
+  with_storage_type<float, BFloat16Bits, HalfBits>(x, [&]<class T>(T*) {
     const GegluBackward<T> whole = {static_cast<const T*>(dense_grad.const_data_ptr()),
                                     static_cast<const T*>(dense.const_data_ptr()),
                                     static_cast<T*>(grad_x.mutable_data_ptr()), x.numel() / (2 * d),

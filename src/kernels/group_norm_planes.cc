@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "kernels/group_norm_planes_cpu.h"
+#include "kernels/storage_type.h"
 
 namespace sdtune {
 
@@ -32,16 +33,6 @@ struct Shape {
 
 bool is_plain_type(const at::Tensor& x) {
   return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
-// Calls use(T*{}) with the storage type of x, one of is_plain_type().
-template <class Use>
-void with_storage_type(const at::Tensor& x, Use use) {
-  if (x.scalar_type() == at::kFloat) {
-    use(static_cast<float*>(nullptr));
-  } else {
-    use(static_cast<BFloat16Bits*>(nullptr));
-  }
 }
 
 // fp32 of a [C] parameter.
@@ -130,7 +121,7 @@ void each_group(const Shape& shape, const Rule& rule, const at::Tensor& x, Use u
 at::Tensor forward_of(const at::Tensor& x, int64_t groups, const Rule& rule) {
   const Shape shape(x, groups);
   at::Tensor out = at::empty_like(x);
-  with_storage_type(x, [&]<class T>(T*) {
+  with_storage_type<float, BFloat16Bits>(x, [&]<class T>(T*) {
     T* to = static_cast<T*>(out.mutable_data_ptr());
     each_group<T>(shape, rule, x, [&](const Group<T>& group, int64_t) { group.forward(to); });
   });
@@ -149,7 +140,7 @@ Gradients backward_of(const at::Tensor& grad, const at::Tensor& x, int64_t group
   Gradients result{at::empty_like(x), at::empty({shape.channels}, at::kFloat),
                    at::empty({shape.channels}, at::kFloat)};
   std::vector<PlaneSums> sums(shape.pictures * shape.channels);
-  with_storage_type(x, [&]<class T>(T*) {
+  with_storage_type<float, BFloat16Bits>(x, [&]<class T>(T*) {
     const T* from = static_cast<const T*>(dense.const_data_ptr());
     T* to = static_cast<T*>(result.x.mutable_data_ptr());
     each_group<T>(shape, rule, x, [&](const Group<T>& group, int64_t i) {
