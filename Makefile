@@ -47,6 +47,7 @@ bench: build
 	$(BUILD)/sdtune-bench-kernels
 	$(BUILD)/sdtune-bench-conv2d
 	$(BUILD)/sdtune-bench-conv2d bfloat16
+	$(BUILD)/sdtune-bench-linear
 	for size in 256 512; do for precision in fp32 bf16; do .deps/venv/bin/python benchmarks/step_bench.py \
 	  --build $(BUILD) --size $$size --precision $$precision || exit 1; done; done
 	.deps/venv/bin/python benchmarks/step_bench.py --build $(BUILD) --what vae

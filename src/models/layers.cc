@@ -5,6 +5,7 @@
 #include "kernels/conv2d.h"
 #include "kernels/group_norm.h"
 #include "kernels/group_norm_planes.h"
+#include "kernels/linear.h"
 
 namespace sdtune {
 namespace {
@@ -30,7 +31,7 @@ void Linear::visit(ParameterVisitor& v) {
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  return at::linear(x, as_type_of(x, weight), as_type_of(x, bias));
+  return linear({x, as_type_of(x, weight), as_type_of(x, bias)});
 }
 
 Conv2d::Conv2d(const ConvShape& shape)
