@@ -1,7 +1,8 @@
-// Times the three products of every convolution of the SD1.5 U-Net at 256² and 512² by each way of
-// kernels/conv2d.h, which takes the fastest from a table made of these figures (RESULTS.md).
+// Times the three products of every convolution of the SD1.5 U-Net at 256² and 512², or the results
+// of those of the VAE's encoder at 512², by each way of kernels/conv2d.h, which takes the fastest
+// from a table made of these figures (RESULTS.md).
 //
-//     sdtune-bench-conv2d [float|bfloat16] [batch] [rounds] [threads]
+//     sdtune-bench-conv2d [float|bfloat16|vae] [batch] [rounds] [threads]
 //
 // With one thread the times are processor time, which a busy machine disturbs less.
 #include <ATen/ATen.h>
@@ -42,6 +43,10 @@ std::vector<Shape> shapes_at(int64_t latent) {
       {1280, 1280, v, 3, 1}, {2560, 1280, v, 3, 1}, {2560, 1280, v, 1, 1}};
 }
 
+// torch's way takes them with channels last, in which it is the fastest.
+constexpr Shape kVaeShapes[] = {{128, 128, 512, 3, 1}, {128, 256, 256, 3, 1}, {256, 256, 256, 3, 1},
+                                {256, 512, 128, 3, 1}, {512, 512, 128, 3, 1}, {512, 512, 64, 3, 1}};
+
 struct Tensors {
   at::Tensor x, weight, bias, grad;
   int64_t stride, padding;
@@ -62,8 +67,7 @@ Tensors tensors_of(const Shape& shape, int64_t batch, at::ScalarType type) {
           padding};
 }
 
-constexpr Conv2dWay kWays[] = {Conv2dWay::kTorch, Conv2dWay::kColumns, Conv2dWay::kThinColumns,
-                               Conv2dWay::kWinograd};
+constexpr Conv2dWay kWays[] = {Conv2dWay::kTorch, Conv2dWay::kColumns, Conv2dWay::kWinograd};
 
 enum class Product { kResult, kInputGradient, kWeightGradient };
 
@@ -117,9 +121,7 @@ std::vector<double> medians(const std::vector<std::function<void()>>& rivals, in
 bool takes(const Shape& shape, const Tensors& tensors, Conv2dWay way) {
   if (way == Conv2dWay::kTorch || way == Conv2dWay::kColumns) return true;
   if (tensors.x.scalar_type() != at::kFloat) return false;
-  if (way == Conv2dWay::kWinograd) return shape.kernel == 3 && shape.stride == 1;
-  const int64_t columns = tensors.grad.numel() / shape.out;
-  return shape.in % 16 == 0 && columns <= 256;
+  return shape.kernel == 3 && shape.stride == 1;
 }
 
 // The median time of each way, "–" where it takes no such convolution.
@@ -138,6 +140,28 @@ void print_times(const Shape& shape, const Tensors& tensors, Product product, in
     }
   }
   std::fflush(stdout);
+}
+
+void print_vae_row(const Shape& shape, int64_t batch, int rounds) {
+  const Tensors tensors = tensors_of(shape, batch, at::kFloat);
+  Tensors last = tensors;
+  last.x = last.x.contiguous(at::MemoryFormat::ChannelsLast);
+  last.weight = last.weight.contiguous(at::MemoryFormat::ChannelsLast);
+  const std::vector<double> times = medians({job(last, Product::kResult, Conv2dWay::kTorch),
+                                             job(tensors, Product::kResult, Conv2dWay::kTorch),
+                                             job(tensors, Product::kResult, Conv2dWay::kWinograd)},
+                                            rounds);
+  std::printf("| %ld→%ld @ %ld² | %.1f | %.1f | %.1f |\n", shape.in, shape.out, shape.side,
+              times[0], times[1], times[2]);
+  std::fflush(stdout);
+}
+
+void print_vae(int64_t batch, int rounds) {
+  std::printf(
+      "| convolution, batch %ld | torch, channels last | torch | Winograd |\n"
+      "| --- | --: | --: | --: |\n",
+      batch);
+  for (const Shape& shape : kVaeShapes) print_vae_row(shape, batch, rounds);
 }
 
 void print_row(const Shape& shape, const Tensors& tensors, int rounds) {
@@ -167,7 +191,8 @@ void print_machine(at::ScalarType type) {
 
 int main(int argc, char** argv) {
   using namespace sdtune;
-  const auto type = argc > 1 && std::string(argv[1]) == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  const std::string what = argc > 1 ? argv[1] : "float";
+  const auto type = what == "bfloat16" ? at::kBFloat16 : at::kFloat;
   const int64_t batch = argc > 2 ? std::stol(argv[2]) : 1;
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 7;
   // Freed memory stays with the process: the figures hold no page faults.
@@ -175,10 +200,14 @@ int main(int argc, char** argv) {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   at::set_num_threads(argc > 4 ? std::stoi(argv[4]) : 1);
   print_machine(type);
+  if (what == "vae") {
+    print_vae(batch, rounds);
+    return 0;
+  }
   std::printf(
-      "| convolution, batch %ld | GFLOP | result: torch | columns | thin | Winograd "
-      "| input: torch | columns | thin | Winograd | weight: torch | columns | thin | Winograd |\n"
-      "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+      "| convolution, batch %ld | GFLOP | result: torch | columns | Winograd "
+      "| input: torch | columns | Winograd | weight: torch | columns | Winograd |\n"
+      "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
       batch);
   std::vector<Shape> shapes = shapes_at(32);
   for (const Shape& shape : shapes_at(64)) {

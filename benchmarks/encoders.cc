@@ -37,7 +37,7 @@ ClipTextConfig text_config(const BenchJob& job) {
 
 std::function<void()> picture_encoding(const BenchJob& job, c10::Device device) {
   const auto vae = make_frozen(AutoencoderKL(vae_config(job)), job, device);
-  use_channels_last(*vae);
+  use_fastest_layout(*vae);
   const at::Tensor pictures = at::rand({job.batch, 3, job.height, job.width}).to(device) * 2 - 1;
   return [vae, pictures] {
     const at::NoGradGuard no_grad;

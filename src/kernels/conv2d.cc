@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "kernels/conv2d_ways.h"
-#include "kernels/thin_gemm_cpu.h"
+#include "kernels/gemm_cpu.h"
 
 namespace sdtune {
 
@@ -23,11 +23,12 @@ constexpr const char* kWeightWayKey = "weight_way";
 constexpr const char* kHasBiasKey = "has_bias";
 
 // Where the figures of RESULTS.md cross, in channels of the narrower side and pixels of the result.
-constexpr int64_t kManyChannels = 256;         // with fewer, torch's ways are the fastest
-constexpr int64_t kFewPixels = 96;             // up to here columns win
-constexpr int64_t kFewPixelsInBFloat16 = 256;  // the same for the gradient of a bf16 weight
-constexpr int64_t kPixelsForWinograd = 192;    // from here on, for the gradient of the weight
-constexpr int64_t kManyPixels = 1024;          // from here on, for the other two
+constexpr int64_t kManyChannels = 128;       // with fewer, torch's ways are the fastest
+constexpr int64_t kPixelsForWinograd = 192;  // from here on
+constexpr int64_t kPixelsForColumns = 256;   // up to here
+constexpr int64_t kManyChannelsInBFloat16 = 256;
+constexpr int64_t kFewPixelsInBFloat16 = 96;  // up to here columns win
+constexpr int64_t kPixelsInBFloat16 = 256;    // the same for the gradient of the weight
 
 // Whether columns can take it. Channels last stays with torch, which keeps that layout.
 bool takes_columns(const Conv2dCall& call) {
@@ -46,11 +47,6 @@ bool takes_columns(const Conv2dCall& call) {
          (x.is_contiguous() || !x.is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
-bool takes_thin_columns(const Conv2dCall& call) {
-  return takes_columns(call) && call.x.scalar_type() == at::kFloat &&
-         call.weight[0].numel() % kThinUnit == 0;
-}
-
 bool takes_winograd(const Conv2dCall& call) {
   return takes_columns(call) && call.x.scalar_type() == at::kFloat && call.weight.size(2) == 3 &&
          call.stride == 1 && call.padding == 1;
@@ -58,13 +54,8 @@ bool takes_winograd(const Conv2dCall& call) {
 
 Conv2dWay possible(const Conv2dCall& call, Conv2dWay way) {
   if (way == Conv2dWay::kColumns && takes_columns(call)) return way;
-  if (way == Conv2dWay::kThinColumns && takes_thin_columns(call)) return way;
   if (way == Conv2dWay::kWinograd && takes_winograd(call)) return way;
   return Conv2dWay::kTorch;
-}
-
-Gemm gemm_of(Conv2dWay way) {
-  return way == Conv2dWay::kThinColumns ? Gemm::kThin : Gemm::kLibrary;
 }
 
 at::Tensor result_of(const Conv2dCall& call, Conv2dWay way) {
@@ -73,18 +64,17 @@ at::Tensor result_of(const Conv2dCall& call, Conv2dWay way) {
   }
   const at::Tensor x = call.x.contiguous();
   const Conv2dCall dense = {x, call.weight, call.bias, call.stride, call.padding};
-  return way == Conv2dWay::kWinograd ? conv2d_by_winograd(dense)
-                                     : conv2d_by_columns(dense, gemm_of(way));
+  return way == Conv2dWay::kWinograd ? conv2d_by_winograd(dense) : conv2d_by_columns(dense);
 }
 
 at::Tensor input_gradient_of(const Conv2dBackward& call, Conv2dWay way) {
   return way == Conv2dWay::kWinograd ? conv2d_input_gradient_by_winograd(call)
-                                     : conv2d_input_gradient_by_columns(call, gemm_of(way));
+                                     : conv2d_input_gradient_by_columns(call);
 }
 
 at::Tensor weight_gradient_of(const Conv2dBackward& call, Conv2dWay way) {
   return way == Conv2dWay::kWinograd ? conv2d_weight_gradient_by_winograd(call)
-                                     : conv2d_weight_gradient_by_columns(call, gemm_of(way));
+                                     : conv2d_weight_gradient_by_columns(call);
 }
 
 // Which of the gradients of x, weight and bias are asked for.
@@ -169,26 +159,29 @@ int64_t result_pixels(const Conv2dCall& call) {
   return call.x.size(0) * out(call.x.size(2)) * out(call.x.size(3));
 }
 
-Conv2dWays fastest_in_float(const Conv2dCall& call) {
-  const int64_t pixels = result_pixels(call);
-  const bool is_wide = thin_gemm_is_fast();
-  const Conv2dWay few = is_wide ? Conv2dWay::kThinColumns : Conv2dWay::kColumns;
-  Conv2dWays ways;
-  if (pixels <= kFewPixels) ways = {.result = few, .input_gradient = Conv2dWay::kColumns};
-  if (pixels < kPixelsForWinograd) {
-    ways.weight_gradient = few;
-  } else if (takes_winograd(call)) {
-    ways.weight_gradient = Conv2dWay::kWinograd;
-    if (is_wide && pixels >= kManyPixels) ways.result = ways.input_gradient = Conv2dWay::kWinograd;
-  }
-  return ways;
+int64_t narrower_side(const Conv2dCall& call) {
+  return std::min(call.weight.size(0), call.weight.size(1));
 }
 
-Conv2dWays fastest_in_bfloat16(int64_t pixels) {
+Conv2dWays fastest_in_float(const Conv2dCall& call) {
+  constexpr Conv2dWays kByColumns = {Conv2dWay::kColumns, Conv2dWay::kColumns, Conv2dWay::kColumns};
+  if (!gemm_is_fast() || narrower_side(call) < kManyChannels) return {};
+  const int64_t pixels = result_pixels(call);
+  if (takes_winograd(call) && pixels >= kPixelsForWinograd) {
+    return {Conv2dWay::kWinograd, Conv2dWay::kWinograd, Conv2dWay::kWinograd};
+  }
+  // A kernel of one tap has no columns to make.
+  const bool is_plain_product = call.weight.size(2) == 1 && call.stride == 1;
+  if (is_plain_product || pixels <= kPixelsForColumns) return kByColumns;
+  return {.weight_gradient = Conv2dWay::kColumns};
+}
+
+Conv2dWays fastest_in_bfloat16(const Conv2dCall& call) {
+  if (!processor_computes_bf16() || narrower_side(call) < kManyChannelsInBFloat16) return {};
+  const int64_t pixels = result_pixels(call);
   Conv2dWays ways;
-  if (!processor_computes_bf16()) return ways;
-  if (pixels <= kFewPixels) ways.result = ways.input_gradient = Conv2dWay::kColumns;
-  if (pixels <= kFewPixelsInBFloat16) ways.weight_gradient = Conv2dWay::kColumns;
+  if (pixels <= kFewPixelsInBFloat16) ways.result = ways.input_gradient = Conv2dWay::kColumns;
+  if (pixels <= kPixelsInBFloat16) ways.weight_gradient = Conv2dWay::kColumns;
   return ways;
 }
 
@@ -200,11 +193,12 @@ bool is_recorded(const Conv2dCall& call) {
 }  // namespace
 
 Conv2dWays fastest_ways(const Conv2dCall& call) {
-  if (!takes_columns(call) || std::min(call.weight.size(0), call.weight.size(1)) < kManyChannels) {
-    return {};
-  }
-  const bool is_float = call.x.scalar_type() == at::kFloat;
-  return is_float ? fastest_in_float(call) : fastest_in_bfloat16(result_pixels(call));
+  if (!takes_columns(call)) return {};
+  return call.x.scalar_type() == at::kFloat ? fastest_in_float(call) : fastest_in_bfloat16(call);
+}
+
+bool has_fast_planes(const at::Tensor& weight) {
+  return weight.device().is_cpu() && weight.scalar_type() == at::kFloat && gemm_is_fast();
 }
 
 at::Tensor conv2d(const Conv2dCall& call) { return conv2d(call, fastest_ways(call)); }

@@ -19,9 +19,8 @@ struct Conv2dCall {
 
 enum class Conv2dWay : int64_t {
   kTorch,
-  kColumns,      // columns of what each tap sees, [in·k², B·H'·W'], and one GEMM; fp32 and bf16
-  kThinColumns,  // the same with a GEMM for few columns; fp32, in·k² a multiple of 16
-  kWinograd,     // 2.25 times fewer multiplications; 3x3 kernels of stride and padding 1, fp32
+  kColumns,   // columns of what each tap sees, [in·k², B·H'·W'], and one GEMM; fp32 and bf16
+  kWinograd,  // 2.25 times fewer multiplications; 3x3 kernels of stride and padding 1, fp32
 };
 
 struct Conv2dWays {
@@ -32,6 +31,10 @@ struct Conv2dWays {
 
 // The fastest ways as benchmarks/conv2d_bench.cc found them (RESULTS.md).
 Conv2dWays fastest_ways(const Conv2dCall& call);
+
+// Whether convolutions by such a weight are faster over contiguous pictures than torch's over those
+// with channels last.
+bool has_fast_planes(const at::Tensor& weight);
 
 // [B, out, H', W']. Nothing but x and the weight is kept for the backward pass. Where a way other
 // than torch's is taken, a second derivative throws Error.

@@ -4,7 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include "kernels/conv2d_cpu.h"
-#include "kernels/thin_gemm_cpu.h"
+#include "kernels/gemm.h"
 
 namespace sdtune {
 
@@ -79,71 +79,43 @@ at::Tensor rows_of(const at::Tensor& pictures) {
   return pictures.transpose(0, 1).reshape({pictures.size(1), -1});
 }
 
-// a·b by thin_gemm: rows are split among threads where b is the thin matrix, columns otherwise.
-at::Tensor thin_product(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
-  const ThinGemm whole = {a.const_data_ptr<float>(),
-                          b.const_data_ptr<float>(),
-                          c.mutable_data_ptr<float>(),
-                          a.size(1),
-                          /*a_step=*/1,
-                          b.size(1),
-                          b.size(1),
-                          a.size(0),
-                          b.size(1),
-                          a.size(1)};
-  if (whole.columns < whole.rows) {
-    at::parallel_for(0, whole.rows, 96, [&](int64_t begin, int64_t end) {
-      ThinGemm part = whole;
-      part.a += begin * whole.a_row;
-      part.c += begin * whole.c_row;
-      part.rows = end - begin;
-      thin_gemm(part);
-    });
-  } else {
-    at::parallel_for(0, whole.columns / kThinUnit, 4, [&](int64_t begin, int64_t end) {
-      ThinGemm part = whole;
-      part.b += begin * kThinUnit;
-      part.c += begin * kThinUnit;
-      part.columns = (end - begin) * kThinUnit;
-      thin_gemm(part);
-    });
-  }
-  return c;
+// Numbers of the result's pixels up to which weights are read as they lie, row by row, and the
+// product is written transposed.
+constexpr int64_t kFewColumns = 96;
+
+// weight' · grad: [out, in·k²] and [out, P] -> [in·k², P].
+at::Tensor gradient_columns(const at::Tensor& weight, const at::Tensor& grad) {
+  const int64_t rows = weight.size(1), columns = grad.size(1);
+  if (weight.scalar_type() != at::kFloat || !gemm_is_fast()) return at::mm(weight.t(), grad);
+  if (columns > kFewColumns) return gemm(weight.t(), grad);
+  const at::Tensor result = at::empty({rows, columns}, weight.options());
+  gemm({strided(grad.t()),
+        strided(weight),
+        {result.mutable_data_ptr<float>(), 1, columns},
+        columns,
+        rows,
+        weight.size(0)});
+  return result;
 }
 
-// a·b, where b may have any number of columns.
-at::Tensor thin_rows(const at::Tensor& a, const at::Tensor& b) {
-  const int64_t rest = b.size(1) % kThinUnit;
-  if (rest == 0) return thin_product(a, b);
-  const at::Tensor padded = at::constant_pad_nd(b, {0, kThinUnit - rest});
-  return thin_product(a, padded).narrow(1, 0, b.size(1)).contiguous();
+// a·b, and `bias` [rows], which may be undefined, added to each column.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {}) {
+  if (a.scalar_type() == at::kFloat && gemm_is_fast()) return gemm(a, b, bias);
+  return bias.defined() ? at::addmm(bias.unsqueeze(1), a, b) : at::mm(a, b);
 }
 
 }  // namespace
 
-at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm) {
+at::Tensor conv2d_by_columns(const Conv2dCall& call) {
   const at::Tensor weight = call.weight.flatten(1);
   const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
-  const at::Tensor columns = columns_of(call.x, plane);
-  at::Tensor rows;
-  if (gemm == Gemm::kThin) {
-    rows = thin_rows(weight, columns);
-    if (call.bias.defined()) rows.add_(call.bias.unsqueeze(1));
-  } else {
-    rows = call.bias.defined() ? at::addmm(call.bias.unsqueeze(1), weight, columns)
-                               : at::mm(weight, columns);
-  }
+  const at::Tensor rows = product(weight, columns_of(call.x, plane), call.bias);
   return pictures_of(rows, {call.x.size(0), weight.size(0), plane.out_height, plane.out_width});
 }
 
-at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call, Gemm gemm) {
+at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call) {
   const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
-  const at::Tensor weight = call.weight.flatten(1);
-  const at::Tensor grad = rows_of(call.grad);
-  const at::Tensor columns = gemm == Gemm::kThin
-                                 ? thin_product(grad.t().contiguous(), weight).t().contiguous()
-                                 : at::mm(weight.t(), grad);
+  const at::Tensor columns = gradient_columns(call.weight.flatten(1), rows_of(call.grad));
   if (sees_the_picture(plane)) return pictures_of(columns, call.x.sizes());
   at::Tensor result = at::empty(call.x.sizes(), call.x.options());
   if (result.scalar_type() == at::kFloat) {
@@ -154,13 +126,9 @@ at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call, Gemm gem
   return result;
 }
 
-at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call, Gemm gemm) {
+at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call) {
   const Conv2dPlane plane = plane_of(call.x, call.weight.size(2), call.stride, call.padding);
-  const at::Tensor columns = columns_of(call.x, plane).t();
-  const at::Tensor grad = rows_of(call.grad);
-  const at::Tensor product =
-      gemm == Gemm::kThin ? thin_product(grad, columns.contiguous()) : at::mm(grad, columns);
-  return product.view(call.weight.sizes());
+  return product(rows_of(call.grad), columns_of(call.x, plane).t()).view(call.weight.sizes());
 }
 
 }  // namespace sdtune

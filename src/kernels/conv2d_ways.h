@@ -22,14 +22,10 @@ struct Conv2dBackward {
 // All take dense NCHW tensors of one type that are not empty. Results: [B, out, H', W'], and
 // gradients as x and as weight.
 
-// The library's GEMM, or thin_gemm_cpu.h.
-enum class Gemm { kLibrary, kThin };
-
-// fp32 and bf16; any square kernel, stride and padding. kThin: fp32, and in·k² is a multiple of
-// kThinUnit.
-at::Tensor conv2d_by_columns(const Conv2dCall& call, Gemm gemm);
-at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call, Gemm gemm);
-at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call, Gemm gemm);
+// fp32 and bf16; any square kernel, stride and padding.
+at::Tensor conv2d_by_columns(const Conv2dCall& call);
+at::Tensor conv2d_input_gradient_by_columns(const Conv2dBackward& call);
+at::Tensor conv2d_weight_gradient_by_columns(const Conv2dBackward& call);
 
 // fp32; kernels of 3x3, stride 1 and padding 1.
 at::Tensor conv2d_by_winograd(const Conv2dCall& call);

@@ -2,7 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include "kernels/conv2d_ways.h"
-#include "kernels/thin_gemm_cpu.h"
+#include "kernels/gemm_cpu.h"
 #include "kernels/winograd_cpu.h"
 
 namespace sdtune {
@@ -12,16 +12,24 @@ namespace {
 // Pixels or kernels below which one more thread costs more than it saves.
 constexpr int64_t kGrain = 4096;
 
-// What one thread computes of a matrix at a time.
-constexpr int64_t kRowsOfBlock = 192;
+// What one thread computes of a matrix at a time: a divisor of the models' channels.
+constexpr int64_t kRowsOfBlock = 320;
 
 WinogradPlane plane_of(const at::Tensor& pictures) { return {pictures.size(2), pictures.size(3)}; }
+
+// [16, rows, columns] with a gap of 64 bytes between the matrices: sizes are such that without it
+// the same place in all of them would fall into the same few lines of the first cache, and writing
+// to all in turn takes three times as long.
+at::Tensor sixteen_matrices(int64_t rows, int64_t columns, const at::TensorOptions& options) {
+  const int64_t size = rows * columns + 16;
+  return at::empty({16, size}, options).as_strided({16, rows, columns}, {size, columns, 1});
+}
 
 // The rows of 16 matrices [16, rows, columns] from `row` on, from column `column` on.
 template <class T>
 SixteenMatrices<T> part(T* data, const at::Tensor& matrices, int64_t row, int64_t column) {
-  const int64_t row_size = matrices.size(2);
-  return {data + row * row_size + column, row_size, matrices.size(1) * row_size};
+  const int64_t row_size = matrices.stride(1);
+  return {data + row * row_size + column, row_size, matrices.stride(0)};
 }
 
 // Rows of tiles of a batch, counted on from picture to picture.
@@ -33,16 +41,19 @@ struct Channels {
   int64_t begin, end;
 };
 
-// Bytes of tiles and products that exist at once: they stay in the last cache, and a picture of any
+// Bytes of tiles and products that exist at once: as many as the kernels have that each chunk meets
+// anew, but no fewer than the second caches hold and no more than the last one. So a picture of any
 // size takes no more.
-constexpr int64_t kChunkBytes = 24 << 20;
+constexpr int64_t kLeastChunk = 4 << 20, kLargestChunk = 24 << 20;
 
 // Calls use(chunk) for all of a batch, in order.
 template <class Use>
-void for_chunks(const at::Tensor& pictures, int64_t channels, Use use) {
+void for_chunks(const at::Tensor& pictures, int64_t in, int64_t out, Use use) {
   const WinogradPlane plane = plane_of(pictures);
-  const int64_t bytes_of_row = 16 * 4 * channels * plane.tiles_right();
-  const int64_t step = std::max<int64_t>(1, kChunkBytes / bytes_of_row);
+  constexpr int64_t kBytes = 16 * sizeof(float);
+  const int64_t bytes = std::clamp<int64_t>(kBytes * in * out, kLeastChunk, kLargestChunk);
+  const int64_t bytes_of_row = kBytes * (in + out) * plane.tiles_right();
+  const int64_t step = std::max<int64_t>(1, bytes / bytes_of_row);
   const int64_t rows = pictures.size(0) * plane.tiles_down();
   for (int64_t begin = 0; begin < rows; begin += step) {
     use(Chunk{begin, std::min(rows, begin + step)});
@@ -68,14 +79,12 @@ void for_pictures(const at::Tensor& pictures, const Chunk& chunk, Use use) {
 using Transform = void (*)(const WinogradPlane&, const TileRows&, const float*, int64_t,
                            const SixteenMatrices<float>&);
 
-// [B, C, H, W] to [16, C, tiles of the chunk], filled up with 0 to a multiple of kThinUnit.
+// [B, C, H, W] to [16, C, tiles of the chunk].
 at::Tensor tiles_of(const at::Tensor& pictures, const Chunk& chunk, Transform transform) {
   const WinogradPlane plane = plane_of(pictures);
   const int64_t channels = pictures.size(1);
   const int64_t count = (chunk.end - chunk.begin) * plane.tiles_right();
-  const int64_t unused = (kThinUnit - count % kThinUnit) % kThinUnit;
-  const at::Tensor tiles = at::empty({16, channels, count + unused}, pictures.options());
-  tiles.narrow(2, count, unused).zero_();
+  const at::Tensor tiles = sixteen_matrices(channels, count, pictures.options());
   const float* from = pictures.const_data_ptr<float>();
   float* to = tiles.mutable_data_ptr<float>();
   for_pictures(pictures, chunk,
@@ -86,8 +95,9 @@ at::Tensor tiles_of(const at::Tensor& pictures, const Chunk& chunk, Transform tr
   return tiles;
 }
 
-// [16, C, tiles of the chunk] to `pictures` [B, C, H, W].
-void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Tensor& pictures) {
+// [16, C, tiles of the chunk] to `pictures` [B, C, H, W], with `bias` [C] or null added.
+void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Tensor& pictures,
+                   const float* bias) {
   const WinogradPlane plane = plane_of(pictures);
   const int64_t channels = pictures.size(1);
   const float* from = products.const_data_ptr<float>();
@@ -96,36 +106,49 @@ void fill_pictures(const at::Tensor& products, const Chunk& chunk, const at::Ten
                [&](int64_t picture, const TileRows& rows, int64_t column, const Channels& c) {
                  winograd_pictures(plane, rows, part(from, products, c.begin, column),
                                    c.end - c.begin,
-                                   to + (picture * channels + c.begin) * plane.pixels());
+                                   to + (picture * channels + c.begin) * plane.pixels(),
+                                   bias == nullptr ? nullptr : bias + c.begin);
                });
 }
 
-// kernels [16, rows, C], in any order, times tiles [16, C, T].
-at::Tensor products_of(const at::Tensor& kernels, const at::Tensor& tiles) {
-  const int64_t rows = kernels.size(1), depth = kernels.size(2), columns = tiles.size(2);
-  const at::Tensor products = at::empty({16, rows, columns}, tiles.options());
-  const float* a = kernels.const_data_ptr<float>();
-  const float* b = tiles.const_data_ptr<float>();
-  float* c = products.mutable_data_ptr<float>();
-  const int64_t blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
+// The rows of c = a·b, or c + a·b, for each of 16 matrices in any order: a [16, rows, depth],
+// b [16, depth, columns], c [16, rows, columns].
+void multiply(const at::Tensor& a, const at::Tensor& b, const at::Tensor& c, bool adds) {
+  const auto matrix = [](const at::Tensor& all, int64_t i) {
+    return StridedMatrix<const float>{all.const_data_ptr<float>() + i * all.stride(0),
+                                      all.stride(1), all.stride(2)};
+  };
+  const int64_t rows = c.size(1), blocks = (rows + kRowsOfBlock - 1) / kRowsOfBlock;
   at::parallel_for(0, 16 * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t matrix = i / blocks, row = i % blocks * kRowsOfBlock;
-      thin_gemm({a + matrix * kernels.stride(0) + row * kernels.stride(1),
-                 b + matrix * depth * columns, c + (matrix * rows + row) * columns,
-                 kernels.stride(1), kernels.stride(2), columns, columns,
-                 std::min(kRowsOfBlock, rows - row), columns, depth});
+      const int64_t row = i % blocks * kRowsOfBlock;
+      GemmCall call = {matrix(a, i / blocks),
+                       matrix(b, i / blocks),
+                       {c.mutable_data_ptr<float>() + i / blocks * c.stride(0), c.stride(1), 1},
+                       std::min(kRowsOfBlock, rows - row),
+                       c.size(2),
+                       b.size(1)};
+      call.a.data += row * call.a.row_step;
+      call.c.data += row * call.c.row_step;
+      call.adds = adds;
+      gemm_cpu(call);
     }
   });
-  return products;
 }
 
-// kernels [16, rows, C] over pictures [B, C, H, W], to [B, rows, H, W].
-at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures) {
+// kernels [16, rows, C] over pictures [B, C, H, W], to [B, rows, H, W], with `bias` [rows], which
+// may be undefined, added.
+at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures,
+                     const at::Tensor& bias) {
   const at::Tensor result = at::empty(
       {pictures.size(0), kernels.size(1), pictures.size(2), pictures.size(3)}, pictures.options());
-  for_chunks(pictures, kernels.size(1) + kernels.size(2), [&](const Chunk& chunk) {
-    fill_pictures(products_of(kernels, tiles_of(pictures, chunk, winograd_tiles)), chunk, result);
+  const float* values = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  for_chunks(pictures, kernels.size(2), kernels.size(1), [&](const Chunk& chunk) {
+    const at::Tensor tiles = tiles_of(pictures, chunk, winograd_tiles);
+    const at::Tensor products =
+        sixteen_matrices(kernels.size(1), tiles.size(2), pictures.options());
+    multiply(kernels, tiles, products, /*adds=*/false);
+    fill_pictures(products, chunk, result, values);
   });
   return result;
 }
@@ -133,7 +156,7 @@ at::Tensor convolved(const at::Tensor& kernels, const at::Tensor& pictures) {
 // [out, in, 3, 3] to [16, out, in].
 at::Tensor kernels_of(const at::Tensor& weight, bool flipped) {
   const int64_t in = weight.size(1);
-  const at::Tensor kernels = at::empty({16, weight.size(0), in}, weight.options());
+  const at::Tensor kernels = sixteen_matrices(weight.size(0), in, weight.options());
   const float* from = weight.const_data_ptr<float>();
   float* to = kernels.mutable_data_ptr<float>();
   at::parallel_for(
@@ -148,22 +171,21 @@ at::Tensor kernels_of(const at::Tensor& weight, bool flipped) {
 }  // namespace
 
 at::Tensor conv2d_by_winograd(const Conv2dCall& call) {
-  const at::Tensor result = convolved(kernels_of(call.weight, /*flipped=*/false), call.x);
-  if (call.bias.defined()) result.add_(call.bias.view({1, -1, 1, 1}));
-  return result;
+  const at::Tensor bias = call.bias.defined() ? call.bias.contiguous() : call.bias;
+  return convolved(kernels_of(call.weight, /*flipped=*/false), call.x, bias);
 }
 
 at::Tensor conv2d_input_gradient_by_winograd(const Conv2dBackward& call) {
-  return convolved(kernels_of(call.weight, /*flipped=*/true).transpose(1, 2), call.grad);
+  return convolved(kernels_of(call.weight, /*flipped=*/true).transpose(1, 2), call.grad, {});
 }
 
 at::Tensor conv2d_weight_gradient_by_winograd(const Conv2dBackward& call) {
   const int64_t out = call.weight.size(0), in = call.weight.size(1);
-  const at::Tensor sums = at::empty({16, out, in}, call.x.options());
-  for_chunks(call.x, in + out, [&](const Chunk& chunk) {
+  const at::Tensor sums = sixteen_matrices(out, in, call.x.options());
+  for_chunks(call.x, in, out, [&](const Chunk& chunk) {
     const at::Tensor grads = tiles_of(call.grad, chunk, winograd_gradient_tiles);
     const at::Tensor tiles = tiles_of(call.x, chunk, winograd_tiles).transpose(1, 2);
-    sums.baddbmm_(grads, tiles, /*beta=*/chunk.begin == 0 ? 0 : 1);
+    multiply(grads, tiles, sums, /*adds=*/chunk.begin > 0);
   });
   const at::Tensor result = at::empty(call.weight.sizes(), call.weight.options());
   const float* from = sums.const_data_ptr<float>();

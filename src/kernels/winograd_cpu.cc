@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cpu_loops.h"
+#include "kernels/cpu_lanes.h"
 
 namespace sdtune {
 
 namespace {
+
+// Of two vectors side by side: the numbers at even and at odd places, and both numbers of each
+// place in turn, for the first and the second half of them.
+constexpr Lanes kEvenLanes = {0, 2, 4, 6, 8, 10, 12, 14}, kOddLanes = {1, 3, 5, 7, 9, 11, 13, 15};
+constexpr Lanes kFirstPairs = {0, 8, 1, 9, 2, 10, 3, 11}, kLastPairs = {4, 12, 5, 13, 6, 14, 7, 15};
 
 // A picture with a border of 0, whose even and odd pixels of a row stand apart: tile i takes
 // even[i], odd[i], even[i + 1] and odd[i + 1].
@@ -25,7 +30,13 @@ class SplitRows {
       const float* __restrict from = picture + y * plane.width;
       float* __restrict even = values_.data() + (y + 1) * 2 * half_ + 1;
       float* __restrict odd = even + half_ - 1;
-      for (int64_t i = 0; i < evens; ++i) {
+      int64_t i = 0;
+      for (; i + kLanes <= evens; i += kLanes) {
+        const Floats left = load_lanes(from + 2 * i), right = load_lanes(from + 2 * i + kLanes);
+        store_lanes(__builtin_shuffle(left, right, kEvenLanes), odd + i);
+        store_lanes(__builtin_shuffle(left, right, kOddLanes), even + i);
+      }
+      for (; i < evens; ++i) {
         odd[i] = from[2 * i];
         even[i] = from[2 * i + 1];
       }
@@ -41,49 +52,64 @@ class SplitRows {
   std::vector<float> values_;
 };
 
+// Where a vector begins so that it does not end behind the last of `count` numbers: there some are
+// computed twice, which is faster than number by number.
+SDTUNE_INLINE int64_t whole_vector_at(int64_t next, int64_t count) {
+  return count < kLanes ? next : std::min(next, count - kLanes);
+}
+
 // One row of tiles of one channel: B'dB.
 SDTUNE_INLINE void tile_row(const SplitRows& rows, int64_t first, int64_t count, float* to,
                             int64_t matrix_size) {
-  for (int64_t k = 0; k < 4; ++k) {
-    // B' mixes rows 0 and 2, 1 and 2, 2 and 1, 1 and 3.
-    const int64_t a = first + (k == 0 ? 0 : k == 2 ? 2 : 1);
-    const int64_t b = first + (k == 3 ? 3 : k == 2 ? 1 : 2);
-    const float sign = k == 1 ? 1.0F : -1.0F;
-    const float* __restrict even_a = rows.even(a);
-    const float* __restrict even_b = rows.even(b);
-    const float* __restrict odd_a = rows.odd(a);
-    const float* __restrict odd_b = rows.odd(b);
-    float* __restrict out0 = to + 4 * k * matrix_size;
-    float* __restrict out1 = out0 + matrix_size;
-    float* __restrict out2 = out1 + matrix_size;
-    float* __restrict out3 = out2 + matrix_size;
-    for (int64_t i = 0; i < count; ++i) {
-      const float t0 = even_a[i] + sign * even_b[i], t1 = odd_a[i] + sign * odd_b[i];
-      const float t2 = even_a[i + 1] + sign * even_b[i + 1];
-      const float t3 = odd_a[i + 1] + sign * odd_b[i + 1];
-      out0[i] = t0 - t2;
-      out1[i] = t1 + t2;
-      out2[i] = t2 - t1;
-      out3[i] = t1 - t3;
+  for (int64_t next = 0; next < count; next += kLanes) {
+    const int64_t i = whole_vector_at(next, count), left = count - i;
+    Floats d[4][4];
+    for (int r = 0; r < 4; ++r) {
+      const float* even = rows.even(first + r) + i;
+      const float* odd = rows.odd(first + r) + i;
+      d[r][0] = load_lanes(even, left);
+      d[r][1] = load_lanes(odd, left);
+      d[r][2] = load_lanes(even + 1, left);
+      d[r][3] = load_lanes(odd + 1, left);
+    }
+    Floats t[4][4];  // B'd
+    for (int c = 0; c < 4; ++c) {
+      t[0][c] = d[0][c] - d[2][c];
+      t[1][c] = d[1][c] + d[2][c];
+      t[2][c] = d[2][c] - d[1][c];
+      t[3][c] = d[1][c] - d[3][c];
+    }
+    float* out = to + i;
+    for (int r = 0; r < 4; ++r, out += 4 * matrix_size) {
+      store_lanes(t[r][0] - t[r][2], out, left);
+      store_lanes(t[r][1] + t[r][2], out + matrix_size, left);
+      store_lanes(t[r][2] - t[r][1], out + 2 * matrix_size, left);
+      store_lanes(t[r][1] - t[r][3], out + 3 * matrix_size, left);
     }
   }
 }
 
-// Two rows of a picture out of one row of tiles: A'mA.
-SDTUNE_INLINE void picture_rows(const float* from, int64_t matrix_size, int64_t count,
-                                float* rows) {
-  for (int64_t half = 0; half < 2; ++half) {
-    float* __restrict to = rows + half * 2 * count;
-    const float* __restrict m = from + 4 * half * matrix_size;
-    const float second = half == 0 ? 1.0F : -1.0F;
-    for (int64_t i = 0; i < count; ++i) {
-      float s[4];
-      for (int64_t k = 0; k < 4; ++k) {
-        const float* column = m + k * matrix_size + i;
-        s[k] = column[0] + second * column[4 * matrix_size] + second * column[8 * matrix_size];
+// Two rows of a picture out of one row of tiles, A'mA. rows: [2, row_size], of which whole vectors
+// are written.
+SDTUNE_INLINE void picture_rows(const SixteenMatrices<const float>& products, int64_t count,
+                                float bias, float* rows, int64_t row_size) {
+  for (int64_t next = 0; next < count; next += kLanes) {
+    const int64_t i = whole_vector_at(next, count);
+    Floats s[2][4];  // A'm
+    for (int c = 0; c < 4; ++c) {
+      Floats m[4];
+      for (int r = 0; r < 4; ++r) {
+        m[r] = load_lanes(products.data + (4 * r + c) * products.matrix_size + i, count - i);
       }
-      to[2 * i] = s[0] + s[1] + s[2];
-      to[2 * i + 1] = s[1] - s[2] - s[3];
+      s[0][c] = m[0] + m[1] + m[2];
+      s[1][c] = m[1] - m[2] - m[3];
+    }
+    for (int half = 0; half < 2; ++half) {
+      const Floats left = s[half][0] + s[half][1] + s[half][2] + bias;
+      const Floats right = s[half][1] - s[half][2] - s[half][3] + bias;
+      float* to = rows + half * row_size + 2 * i;
+      store_lanes(__builtin_shuffle(left, right, kFirstPairs), to);
+      store_lanes(__builtin_shuffle(left, right, kLastPairs), to + kLanes);
     }
   }
 }
@@ -91,25 +117,72 @@ SDTUNE_INLINE void picture_rows(const float* from, int64_t matrix_size, int64_t 
 // One row of tiles out of two rows of a picture: AyA'.
 SDTUNE_INLINE void gradient_tile_row(const SplitRows& rows, int64_t first, int64_t count, float* to,
                                      int64_t matrix_size) {
-  for (int64_t k = 0; k < 4; ++k) {
-    // A takes the upper row, both, their difference, and the lower one's opposite.
-    const float upper = k == 3 ? 0.0F : 1.0F, lower = k == 0 ? 0.0F : k == 1 ? 1.0F : -1.0F;
-    const float* __restrict left_a = rows.odd(first + 1);
-    const float* __restrict left_b = rows.odd(first + 2);
-    const float* __restrict right_a = rows.even(first + 1) + 1;
-    const float* __restrict right_b = rows.even(first + 2) + 1;
-    float* __restrict out0 = to + 4 * k * matrix_size;
-    float* __restrict out1 = out0 + matrix_size;
-    float* __restrict out2 = out1 + matrix_size;
-    float* __restrict out3 = out2 + matrix_size;
-    for (int64_t i = 0; i < count; ++i) {
-      const float left = upper * left_a[i] + lower * left_b[i];
-      const float right = upper * right_a[i] + lower * right_b[i];
-      out0[i] = left;
-      out1[i] = left + right;
-      out2[i] = left - right;
-      out3[i] = -right;
+  for (int64_t next = 0; next < count; next += kLanes) {
+    const int64_t i = whole_vector_at(next, count), rest = count - i;
+    const Floats zero = {};
+    Floats y[4][2];  // Ay
+    for (int c = 0; c < 2; ++c) {
+      const float* from = c == 0 ? rows.odd(first + 1) : rows.even(first + 1) + 1;
+      const float* below = c == 0 ? rows.odd(first + 2) : rows.even(first + 2) + 1;
+      const Floats upper = load_lanes(from + i, rest), lower = load_lanes(below + i, rest);
+      y[0][c] = upper;
+      y[1][c] = upper + lower;
+      y[2][c] = upper - lower;
+      y[3][c] = zero - lower;
     }
+    float* out = to + i;
+    for (int r = 0; r < 4; ++r, out += 4 * matrix_size) {
+      store_lanes(y[r][0], out, rest);
+      store_lanes(y[r][0] + y[r][1], out + matrix_size, rest);
+      store_lanes(y[r][0] - y[r][1], out + 2 * matrix_size, rest);
+      store_lanes(zero - y[r][1], out + 3 * matrix_size, rest);
+    }
+  }
+}
+
+using MakeRow = void (*)(const SplitRows&, int64_t, int64_t, float*, int64_t);
+
+template <MakeRow make_row>
+SDTUNE_INLINE void all_rows(const WinogradPlane& plane, const TileRows& rows, const float* pictures,
+                            int64_t channels, const SixteenMatrices<float>& tiles) {
+  SplitRows split(plane);
+  const int64_t count = plane.tiles_right();
+  for (int64_t channel = 0; channel < channels; ++channel) {
+    split.fill(plane, rows, pictures + channel * plane.pixels());
+    float* to = tiles.data + channel * tiles.row_size;
+    for (int64_t down = rows.begin; down < rows.end; ++down, to += count) {
+      make_row(split, 2 * down, count, to, tiles.matrix_size);
+    }
+  }
+}
+
+constexpr int kTaps = 9;
+
+// [count, 3, 3] to a row of kLanes numbers for each tap.
+SDTUNE_INLINE void transpose_kernels(const float* kernels, int64_t count, float (*taps)[kLanes]) {
+  for (int64_t lane = 0; lane < count; ++lane) {
+    for (int tap = 0; tap < kTaps; ++tap) taps[tap][lane] = kernels[kTaps * lane + tap];
+  }
+}
+
+// kLanes kernels that follow one another, or the last `count`, to one vector for each tap.
+SDTUNE_INLINE void load_kernels(const float* kernels, int64_t count, bool flipped, Floats* taps) {
+  float transposed[kTaps][kLanes] = {};
+  if (count == kLanes) {
+    transpose_kernels(kernels, kLanes, transposed);  // a loop of known length is twice as fast
+  } else {
+    transpose_kernels(kernels, count, transposed);
+  }
+  for (int tap = 0; tap < kTaps; ++tap) {
+    taps[tap] = load_lanes(transposed[flipped ? kTaps - 1 - tap : tap]);
+  }
+}
+
+SDTUNE_INLINE void store_kernels(const Floats* taps, int64_t count, float* kernels) {
+  float transposed[kTaps][kLanes];
+  for (int tap = 0; tap < kTaps; ++tap) store_lanes(taps[tap], transposed[tap]);
+  for (int64_t lane = 0; lane < count; ++lane) {
+    for (int tap = 0; tap < kTaps; ++tap) kernels[kTaps * lane + tap] = transposed[tap][lane];
   }
 }
 
@@ -118,44 +191,30 @@ SDTUNE_INLINE void gradient_tile_row(const SplitRows& rows, int64_t first, int64
 SDTUNE_EACH_WIDTH void winograd_tiles(const WinogradPlane& plane, const TileRows& rows,
                                       const float* pictures, int64_t channels,
                                       const SixteenMatrices<float>& tiles) {
-  SplitRows split(plane);
-  const int64_t count = plane.tiles_right();
-  for (int64_t channel = 0; channel < channels; ++channel) {
-    split.fill(plane, rows, pictures + channel * plane.pixels());
-    float* to = tiles.data + channel * tiles.row_size;
-    for (int64_t down = rows.begin; down < rows.end; ++down, to += count) {
-      tile_row(split, 2 * down, count, to, tiles.matrix_size);
-    }
-  }
+  all_rows<tile_row>(plane, rows, pictures, channels, tiles);
 }
 
 SDTUNE_EACH_WIDTH void winograd_gradient_tiles(const WinogradPlane& plane, const TileRows& rows,
                                                const float* pictures, int64_t channels,
                                                const SixteenMatrices<float>& tiles) {
-  SplitRows split(plane);
-  const int64_t count = plane.tiles_right();
-  for (int64_t channel = 0; channel < channels; ++channel) {
-    split.fill(plane, rows, pictures + channel * plane.pixels());
-    float* to = tiles.data + channel * tiles.row_size;
-    for (int64_t down = rows.begin; down < rows.end; ++down, to += count) {
-      gradient_tile_row(split, 2 * down, count, to, tiles.matrix_size);
-    }
-  }
+  all_rows<gradient_tile_row>(plane, rows, pictures, channels, tiles);
 }
 
 SDTUNE_EACH_WIDTH void winograd_pictures(const WinogradPlane& plane, const TileRows& rows,
                                          const SixteenMatrices<const float>& products,
-                                         int64_t channels, float* pictures) {
+                                         int64_t channels, float* pictures, const float* bias) {
   const int64_t count = plane.tiles_right();
-  std::vector<float> pair(4 * count);
+  const int64_t row_size = (2 * count + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
+  std::vector<float> pair(2 * row_size);
   for (int64_t channel = 0; channel < channels; ++channel) {
     const float* from = products.data + channel * products.row_size;
     float* picture = pictures + channel * plane.pixels();
     for (int64_t down = rows.begin; down < rows.end; ++down, from += count) {
-      picture_rows(from, products.matrix_size, count, pair.data());
+      picture_rows({from, products.row_size, products.matrix_size}, count,
+                   bias == nullptr ? 0.0F : bias[channel], pair.data(), row_size);
       const int64_t height = std::min<int64_t>(2, plane.height - 2 * down);
       for (int64_t row = 0; row < height; ++row) {
-        std::copy_n(pair.data() + row * 2 * count, plane.width,
+        std::copy_n(pair.data() + row * row_size, plane.width,
                     picture + (2 * down + row) * plane.width);
       }
     }
@@ -164,47 +223,52 @@ SDTUNE_EACH_WIDTH void winograd_pictures(const WinogradPlane& plane, const TileR
 
 SDTUNE_EACH_WIDTH void winograd_kernels(const float* kernels, int64_t count, bool flipped,
                                         const SixteenMatrices<float>& row) {
-  const int64_t size = row.matrix_size;
-  float* __restrict out = row.data;
-  const int64_t first = flipped ? 8 : 0, step = flipped ? -1 : 1;
-  for (int64_t i = 0; i < count; ++i) {
-    const float* g = kernels + 9 * i + first;
-    float t[4][3];  // Gg
-    for (int64_t c = 0; c < 3; ++c) {
-      const float g0 = g[c * step], g1 = g[(3 + c) * step], g2 = g[(6 + c) * step];
-      t[0][c] = g0;
-      t[1][c] = 0.5F * (g0 + g1 + g2);
-      t[2][c] = 0.5F * (g0 - g1 + g2);
-      t[3][c] = g2;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t left = std::min<int64_t>(kLanes, count - i);
+    Floats g[kTaps];
+    load_kernels(kernels + kTaps * i, left, flipped, g);
+    Floats t[4][3];  // Gg
+    for (int c = 0; c < 3; ++c) {
+      const Floats outer = g[c] + g[6 + c];
+      t[0][c] = g[c];
+      t[1][c] = 0.5F * (outer + g[3 + c]);
+      t[2][c] = 0.5F * (outer - g[3 + c]);
+      t[3][c] = g[6 + c];
     }
-    for (int64_t r = 0; r < 4; ++r) {
-      out[(4 * r) * size + i] = t[r][0];
-      out[(4 * r + 1) * size + i] = 0.5F * (t[r][0] + t[r][1] + t[r][2]);
-      out[(4 * r + 2) * size + i] = 0.5F * (t[r][0] - t[r][1] + t[r][2]);
-      out[(4 * r + 3) * size + i] = t[r][2];
+    float* out = row.data + i;
+    for (int r = 0; r < 4; ++r, out += 4 * row.matrix_size) {
+      const Floats outer = t[r][0] + t[r][2];
+      store_lanes(t[r][0], out, left);
+      store_lanes(0.5F * (outer + t[r][1]), out + row.matrix_size, left);
+      store_lanes(0.5F * (outer - t[r][1]), out + 2 * row.matrix_size, left);
+      store_lanes(t[r][2], out + 3 * row.matrix_size, left);
     }
   }
 }
 
 SDTUNE_EACH_WIDTH void winograd_kernel_gradients(const SixteenMatrices<const float>& row,
                                                  int64_t count, float* kernels) {
-  const int64_t size = row.matrix_size;
-  for (int64_t i = 0; i < count; ++i) {
-    const float* __restrict u = row.data + i;
-    float t[3][4];  // G'u
-    for (int64_t c = 0; c < 4; ++c) {
-      const float u1 = 0.5F * u[(4 + c) * size], u2 = 0.5F * u[(8 + c) * size];
-      t[0][c] = u[c * size] + u1 + u2;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t left = std::min<int64_t>(kLanes, count - i);
+    Floats t[3][4];  // G'u
+    for (int c = 0; c < 4; ++c) {
+      Floats u[4];
+      for (int r = 0; r < 4; ++r) {
+        u[r] = load_lanes(row.data + (4 * r + c) * row.matrix_size + i, left);
+      }
+      const Floats u1 = 0.5F * u[1], u2 = 0.5F * u[2];
+      t[0][c] = u[0] + u1 + u2;
       t[1][c] = u1 - u2;
-      t[2][c] = u1 + u2 + u[(12 + c) * size];
+      t[2][c] = u1 + u2 + u[3];
     }
-    float* __restrict g = kernels + 9 * i;
-    for (int64_t r = 0; r < 3; ++r) {
-      const float t1 = 0.5F * t[r][1], t2 = 0.5F * t[r][2];
+    Floats g[kTaps];
+    for (int r = 0; r < 3; ++r) {
+      const Floats t1 = 0.5F * t[r][1], t2 = 0.5F * t[r][2];
       g[3 * r] = t[r][0] + t1 + t2;
       g[3 * r + 1] = t1 - t2;
       g[3 * r + 2] = t1 + t2 + t[r][3];
     }
+    store_kernels(g, left, kernels + kTaps * i);
   }
 }
 

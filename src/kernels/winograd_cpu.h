@@ -38,10 +38,10 @@ struct SixteenMatrices {
 void winograd_tiles(const WinogradPlane& plane, const TileRows& rows, const float* pictures,
                     int64_t channels, const SixteenMatrices<float>& tiles);
 
-// Products of tiles to pictures [channels, H, W]: A'mA.
+// Products of tiles to pictures [channels, H, W]: A'mA, and `bias` [channels], or null, added.
 void winograd_pictures(const WinogradPlane& plane, const TileRows& rows,
                        const SixteenMatrices<const float>& products, int64_t channels,
-                       float* pictures);
+                       float* pictures, const float* bias);
 
 // The transpose of winograd_pictures, for gradients of the result: AyA'.
 void winograd_gradient_tiles(const WinogradPlane& plane, const TileRows& rows,

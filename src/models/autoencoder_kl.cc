@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/conv2d.h"
+
 namespace sdtune {
 namespace {
 
@@ -151,7 +153,8 @@ at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {
   return decoder.forward(post_quant_conv.forward(x)).to(at::kFloat).contiguous();
 }
 
-void use_channels_last(AutoencoderKL& vae) {
+void use_fastest_layout(AutoencoderKL& vae) {
+  if (has_fast_planes(vae.encoder.conv_in.weight)) return;
   visit_parameters(vae, [](const std::string&, at::Tensor& parameter) {
     if (parameter.dim() == 4) {
       parameter = parameter.contiguous(at::MemoryFormat::ChannelsLast);

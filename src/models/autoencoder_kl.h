@@ -84,10 +84,11 @@ struct AutoencoderKL {
   Conv2d post_quant_conv;
 };
 
-// Lays the convolutions' weights out with channels last, which encode() and decode() then follow in
-// all between: on a CPU twice as fast, on a GPU what half-precision convolutions want. Results stay
-// contiguous.
-void use_channels_last(AutoencoderKL& vae);
+// Lays the convolutions' weights out in the order that encode() and decode() then follow in all
+// between: channels last, on a CPU twice as fast for torch's convolutions, on a GPU what those in
+// half precision want; but contiguous where a CPU has faster ones of our own for that
+// (kernels/conv2d.h). Results are always contiguous.
+void use_fastest_layout(AutoencoderKL& vae);
 
 // mean + exp(logvar / 2) * noise, log-variance clamped to [-30, 20] as Diffusers'
 // DiagonalGaussianDistribution. moments [B, 2C, h, w], noise [B, C, h, w] -> [B, C, h, w].

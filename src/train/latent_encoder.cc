@@ -31,7 +31,7 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
 AutoencoderKL load_frozen_vae(const ModelSource& source, at::ScalarType type, at::Device device) {
   AutoencoderKL vae = load_vae(source, type);
   visit_parameters(vae, [&](const std::string&, at::Tensor& p) { p = p.to(device); });
-  use_channels_last(vae);
+  use_fastest_layout(vae);
   vae.compute_dtype = type;
   return vae;
 }
