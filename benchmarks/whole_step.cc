@@ -28,8 +28,10 @@ UNet2DConditionModel make_unet(const BenchJob& job, c10::Device device) {
   UNet2DConditionModel unet(unet_config(job));
   initialise(unet, kSeed);
   visit_parameters(unet, [&](const std::string&, at::Tensor& parameter) {
-    parameter = parameter.to(device, job.weight_type()).requires_grad_(true);
+    parameter = parameter.to(device, job.weight_type());
   });
+  if (wants_channels_last(job.compute_type(), device)) use_channels_last(unet);
+  visit_parameters(unet, [](const std::string&, at::Tensor& p) { p.requires_grad_(true); });
   unet.compute_dtype = job.compute_type();
   unet.gradient_checkpointing = job.checkpointing;
   return unet;

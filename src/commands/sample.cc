@@ -60,6 +60,7 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
                       device,
                       nullptr};
   place(models.unet, device, precision.compute);
+  if (wants_channels_last(precision.compute, device)) use_channels_last(models.unet);
   place(models.text_encoder, device, precision.compute);
   if (options.hypernetwork_weights) {
     models.hypernetwork =

@@ -63,7 +63,8 @@ at::Tensor with_coarser(Random random, const NoiseSettings& settings, const at::
 
 at::Tensor training_noise(const DrawPosition& position, const NoiseSettings& settings,
                           const at::Tensor& latents) {
-  at::Tensor noise = draw_noise(position, latents.sizes()).to(latents.device());
+  at::Tensor noise =
+      draw_noise(position, latents.sizes()).to(latents.device(), /*non_blocking=*/true);
   if (settings.offset != 0) noise = noise + offsets(position, settings, latents);
   if (settings.multires_iterations == 0) return noise;
   std::vector<at::Tensor> samples;

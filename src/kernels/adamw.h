@@ -1,6 +1,6 @@
 // AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) on the CPU, over many tensors in one
 // pass. Beside torch's fused kernel, which takes tensor by tensor, it scales the gradients on the
-// way. Not for CUDA, where torch's takes them together.
+// way. CUDA's is adamw_device.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -4,7 +4,12 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
+
+#include "kernels/adamw_device.h"
+#include "kernels/adamw_update.h"
+#include "kernels/load_cuda.h"
 
 namespace sdtune {
 namespace {
@@ -98,6 +103,116 @@ TEST(AdamWKernel, RefusesWhatDoesNotFit) {
   const at::Tensor x = at::zeros({4, 4});
   for (const at::Tensor& bad : {at::zeros({4, 3}), at::zeros({4, 4}, at::kBFloat16), x.t()}) {
     EXPECT_THROW(update_adamw(std::vector<AdamWTensors>{{x, bad, x, x, {}}}, {}), c10::Error);
+  }
+}
+
+// What the CUDA kernel computes for each element, on the CPU.
+TEST_P(Steps, HaveTheRuleThatCudaHas) {
+  const auto [amsgrad, decoupled] = GetParam();
+  std::vector<AdamWTensors> tensors = make_tensors(amsgrad);
+  AdamWTensors& t = tensors[1];
+  const AdamWRule rule = {
+      .rate = 1e-2, .weight_decay = 0.1, .decoupled = decoupled, .gradient_scale = 0.3};
+  const AdamWNumbers numbers = {.rate = 1e-2,
+                                .beta1 = 0.9,
+                                .beta2 = 0.999,
+                                .rest1 = 0.1F,
+                                .rest2 = 0.001F,
+                                .keep = decoupled ? 1 - 1e-3F : 1,
+                                .decay = decoupled ? 0 : 0.1F,
+                                .eps = 1e-8F,
+                                .gradient_scale = 0.3F};
+  std::vector<AdamWElement> elements;
+  for (int64_t i = 0; i < t.weight.numel(); ++i) {
+    elements.push_back({t.weight[i].item<float>(), 0, 0, 0});
+  }
+  for (t.time = 1; t.time <= 5; ++t.time) {
+    t.gradient.normal_().div_(static_cast<double>(t.time));
+    update_adamw({&t, 1}, rule);
+    const AdamWCorrections corrections = adamw_corrections(numbers, static_cast<double>(t.time));
+    for (int64_t i = 0; i < t.weight.numel(); ++i) {
+      const float gradient = t.gradient[i].item<float>();
+      amsgrad ? update_adamw_element<true>(elements[i], gradient, numbers, corrections)
+              : update_adamw_element<false>(elements[i], gradient, numbers, corrections);
+    }
+  }
+  for (int64_t i = 0; i < t.weight.numel(); ++i) {
+    EXPECT_NEAR(elements[i].weight, t.weight[i].item<float>(), 1e-6);
+    EXPECT_NEAR(elements[i].exp_avg, t.exp_avg[i].item<float>(), 1e-7);
+    EXPECT_NEAR(elements[i].exp_avg_sq, t.exp_avg_sq[i].item<float>(), 1e-9);
+  }
+}
+
+// A copy there; of flat tensors one that starts between two vectors.
+at::Tensor on_device(const at::Tensor& tensor) {
+  if (tensor.dim() != 1) return tensor.to(at::kCUDA);
+  const auto options = tensor.options().device(at::kCUDA);
+  return at::empty({tensor.numel() + 1}, options).slice(0, 1).copy_(tensor);
+}
+
+AdamWLists on_device(const std::vector<AdamWTensors>& tensors) {
+  AdamWLists lists;
+  const auto add = [](std::vector<at::Tensor>& list, const at::Tensor& tensor) {
+    if (tensor.defined()) list.push_back(on_device(tensor));
+  };
+  for (const AdamWTensors& each : tensors) {
+    add(lists.weights, each.weight);
+    add(lists.gradients, each.gradient);
+    add(lists.exp_avg, each.exp_avg);
+    add(lists.exp_avg_sq, each.exp_avg_sq);
+    add(lists.max_exp_avg_sq, each.max_exp_avg_sq);
+    lists.times.push_back(at::zeros({}, at::TensorOptions(at::kFloat).device(at::kCUDA)));
+  }
+  return lists;
+}
+
+// Also more tensors than one launch takes.
+std::vector<AdamWTensors> many_tensors(bool amsgrad) {
+  std::vector<AdamWTensors> tensors = make_tensors(amsgrad);
+  for (int64_t size = 0; size < 300; ++size) {
+    const at::Tensor weight = at::randn({size * 13});
+    tensors.push_back({weight, at::zeros_like(weight), at::zeros_like(weight),
+                       at::zeros_like(weight), amsgrad ? at::zeros_like(weight) : at::Tensor()});
+  }
+  return tensors;
+}
+
+TEST_P(Steps, OnCudaAsOnTheCpu) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  const auto [amsgrad, decoupled] = GetParam();
+  std::vector<AdamWTensors> here = many_tensors(amsgrad);
+  const AdamWLists there = on_device(here);
+  const AdamWRule rule = {.rate = 1e-2, .weight_decay = 0.1, .decoupled = decoupled};
+  AdamWRule scaled = rule;
+  for (int64_t time = 1; time <= 5; ++time) {
+    scaled.gradient_scale = 1 / static_cast<double>(time);
+    for (size_t i = 0; i < here.size(); ++i) {
+      here[i].time = time;
+      there.gradients[i].copy_(here[i].gradient.normal_());
+    }
+    update_adamw(here, scaled);
+    update_adamw_on_device(there, rule, at::full({}, scaled.gradient_scale, at::kFloat).cuda());
+  }
+  for (size_t i = 0; i < here.size(); ++i) {
+    EXPECT_TRUE(there.weights[i].cpu().allclose(here[i].weight, 1e-5, 1e-6));
+    EXPECT_TRUE(there.exp_avg[i].cpu().allclose(here[i].exp_avg, 1e-5, 1e-7));
+    EXPECT_TRUE(there.exp_avg_sq[i].cpu().allclose(here[i].exp_avg_sq, 1e-5, 1e-9));
+    EXPECT_EQ(there.times[i].item<float>(), 5);
+  }
+}
+
+TEST(AdamWKernel, ChangesNothingOnCudaWhereTheScaleIsNotFinite) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  std::vector<AdamWTensors> here = make_tensors(false);
+  for (AdamWTensors& each : here) each.gradient.normal_();
+  const AdamWLists there = on_device(here);
+  for (const double bad : {std::nan(""), HUGE_VAL}) {
+    update_adamw_on_device(there, {}, at::full({}, bad, at::kFloat).cuda());
+  }
+  for (size_t i = 0; i < here.size(); ++i) {
+    EXPECT_TRUE(there.weights[i].cpu().equal(here[i].weight));
+    EXPECT_EQ(there.exp_avg[i].abs().max().item<float>(), 0);
+    EXPECT_EQ(there.times[i].item<float>(), 0);
   }
 }
 

@@ -7,9 +7,9 @@
 
 #include <cstdint>
 
-namespace sdtune {
+#include "kernels/cuda_element.h"
 
-enum class CudaElement { kFloat, kBFloat16, kHalf };
+namespace sdtune {
 
 // All rows are dense device memory of one element type.
 struct GegluForwardLaunch {

@@ -6,25 +6,13 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include "kernels/cuda_element_of.h"
 #include "kernels/geglu_cuda.h"
 #include "kernels/stochastic_round_cuda.h"
 
 namespace sdtune {
 
 namespace {
-
-CudaElement element_of(const at::Tensor& x) {
-  switch (x.scalar_type()) {
-    case at::kFloat:
-      return CudaElement::kFloat;
-    case at::kBFloat16:
-      return CudaElement::kBFloat16;
-    case at::kHalf:
-      return CudaElement::kHalf;
-    default:
-      TORCH_CHECK(false, "sdtune::geglu takes fp32, bf16 or fp16, not ", x.scalar_type());
-  }
-}
 
 void check_input(const at::Tensor& x) {
   TORCH_CHECK(x.dim() > 0 && x.size(-1) % 2 == 0, "sdtune::geglu halves the last dimension, and ",
@@ -33,7 +21,7 @@ void check_input(const at::Tensor& x) {
 
 at::Tensor geglu_on_cuda(const at::Tensor& x) {
   check_input(x);
-  const CudaElement element = element_of(x);
+  const CudaElement element = cuda_element_of(x);
   const c10::cuda::CUDAGuard guard(x.device());
   const at::Tensor dense = x.contiguous();
   std::vector<int64_t> sizes = x.sizes().vec();
@@ -49,7 +37,7 @@ at::Tensor geglu_on_cuda(const at::Tensor& x) {
 
 at::Tensor geglu_backward_on_cuda(const at::Tensor& grad, const at::Tensor& x) {
   check_input(x);
-  const CudaElement element = element_of(x);
+  const CudaElement element = cuda_element_of(x);
   const c10::cuda::CUDAGuard guard(x.device());
   const at::Tensor dense_grad = grad.to(x.scalar_type()).contiguous();
   const at::Tensor dense = x.contiguous();

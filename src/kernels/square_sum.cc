@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
 
 #include <algorithm>
 #include <numeric>
@@ -13,10 +15,12 @@ namespace sdtune {
 
 namespace {
 
-bool takes(const at::Tensor& tensor) {
-  const auto type = tensor.scalar_type();
-  return tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
-         (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf);
+bool takes_on(const at::Device& device, const std::vector<at::Tensor>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
+    const auto type = tensor.scalar_type();
+    return tensor.device() == device && tensor.layout() == at::kStrided &&
+           (type == at::kFloat || type == at::kBFloat16 || type == at::kHalf);
+  });
 }
 
 template <class T>
@@ -37,8 +41,10 @@ double sum_of(const at::Tensor& tensor, const TensorChunk& chunk) {
 
 }  // namespace
 
+TORCH_LIBRARY_FRAGMENT(sdtune, m) { m.def("square_sum(Tensor[] tensors) -> Tensor"); }
+
 bool takes_square_sum(const std::vector<at::Tensor>& tensors) {
-  return std::all_of(tensors.begin(), tensors.end(), takes);
+  return takes_on(at::kCPU, tensors);
 }
 
 double square_sum(const std::vector<at::Tensor>& tensors) {
@@ -55,6 +61,18 @@ double square_sum(const std::vector<at::Tensor>& tensors) {
     for (int64_t i = begin; i < end; ++i) sums[i] = sum_of(dense[chunks[i].tensor], chunks[i]);
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+bool takes_square_sum_on_device(const std::vector<at::Tensor>& tensors) {
+  return !tensors.empty() && tensors[0].device().is_cuda() &&
+         takes_on(tensors[0].device(), tensors);
+}
+
+at::Tensor square_sum_on_device(const std::vector<at::Tensor>& tensors) {
+  static const auto sum = c10::Dispatcher::singleton()
+                              .findSchemaOrThrow("sdtune::square_sum", "")
+                              .typed<at::Tensor(at::TensorList)>();
+  return sum.call(tensors);
 }
 
 }  // namespace sdtune

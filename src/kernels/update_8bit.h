@@ -6,12 +6,7 @@
 #include <cstdint>
 
 #include "kernels/dynamic_code_8bit.h"
-
-#if defined(__CUDACC__)
-#define SDTUNE_ON_BOTH __host__ __device__ __forceinline__
-#else
-#define SDTUNE_ON_BOTH inline __attribute__((always_inline))
-#endif
+#include "kernels/on_both.h"
 
 namespace sdtune {
 

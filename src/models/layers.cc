@@ -4,6 +4,7 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/group_norm.h"
+#include "kernels/group_norm_device.h"
 #include "kernels/group_norm_planes.h"
 #include "kernels/linear.h"
 
@@ -63,6 +64,10 @@ at::Tensor group_norm(const GroupNorm& layer, const at::Tensor& x, bool silu) {
   if (const GroupNormCall call{x, layer.groups, layer.weight, layer.bias, layer.eps, silu};
       takes_group_norm(call)) {
     return group_norm_channels_last(call);
+  }
+  if (const GroupNormCall call{x, layer.groups, layer.weight, layer.bias, layer.eps, silu};
+      takes_group_norm_on_device(call)) {
+    return group_norm_on_device(call);
   }
   // On the CPU torch's kernel for channels last loses a digit: 1e-5 to 6e-5 in a VAE's latents,
   // where the contiguous one gives 6e-6 (torch 2.11, against fp64).

@@ -106,12 +106,23 @@ at::Tensor UNet2DConditionModel::forward(const at::Tensor& sample, const at::Ten
                       .text = encoder_hidden_states.to(compute_dtype),
                       .checkpointing = gradient_checkpointing};
 
-  at::Tensor x = conv_in.forward(sample.to(compute_dtype));
+  at::Tensor x =
+      conv_in.forward(sample.to(compute_dtype).contiguous(conv_in.weight.suggest_memory_format()));
   std::vector<at::Tensor> skips = {x};
   for (const UNetDownBlock& block : down_blocks) x = block.forward(x, pass, skips);
   x = mid_block.forward(x, pass);
   for (const UNetUpBlock& block : up_blocks) x = block.forward(x, pass, skips);
-  return conv_out.forward(conv_norm_out.forward_silu(x)).to(at::kFloat);
+  return conv_out.forward(conv_norm_out.forward_silu(x)).to(at::kFloat).contiguous();
+}
+
+void use_channels_last(UNet2DConditionModel& unet) {
+  visit_parameters(unet, [](const std::string&, at::Tensor& parameter) {
+    if (parameter.dim() == 4) parameter = parameter.contiguous(at::MemoryFormat::ChannelsLast);
+  });
+}
+
+bool wants_channels_last(at::ScalarType compute, at::Device device) {
+  return device.is_cuda() && compute != at::kFloat;
 }
 
 }  // namespace sdtune

@@ -52,4 +52,12 @@ struct UNet2DConditionModel {
   Conv2d conv_out;
 };
 
+// Lays the convolutions' weights out with channels last, which forward() then follows in all
+// between; its result stays contiguous. Before gradients are asked for: parameters become others.
+void use_channels_last(UNet2DConditionModel& unet);
+
+// Whether that is faster: on a GPU in half precision, whose convolutions otherwise turn each input
+// over.
+bool wants_channels_last(at::ScalarType compute, at::Device device);
+
 }  // namespace sdtune

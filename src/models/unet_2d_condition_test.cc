@@ -82,6 +82,21 @@ TEST(UNet, ComputesInTheTypeAskedForAndReturnsFp32) {
   EXPECT_EQ(unet.conv_in.weight.grad().scalar_type(), at::kFloat);
 }
 
+TEST(UNet, FollowsWeightsWithChannelsLastAndReturnsContiguous) {
+  UNet2DConditionModel unet = small_unet(small_unet_v1());
+  const at::Tensor sample = at::linspace(-1, 1, 4 * 64).view({1, 4, 8, 8});
+  const at::Tensor text = at::linspace(-1, 1, 96).view({1, 4, 24});
+  const at::Tensor plain = unet.forward(sample, at::tensor({500}), text);
+  use_channels_last(unet);
+  visit_parameters(unet, [](const std::string&, at::Tensor& p) { p.set_requires_grad(true); });
+  const at::Tensor turned = unet.forward(sample, at::tensor({500}), text);
+  EXPECT_TRUE(turned.is_contiguous());
+  EXPECT_LT((turned - plain).abs().max().item<float>(), 1e-5 * plain.abs().max().item<float>());
+  turned.sum().backward();
+  EXPECT_TRUE(unet.conv_in.weight.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(unet.conv_in.weight.grad().is_contiguous(at::MemoryFormat::ChannelsLast));
+}
+
 TEST(TimestepEmbedding, PutsCosinesFirst) {
   const at::Tensor e = timestep_embedding(at::tensor({0, 250}), 4);
   EXPECT_TRUE(at::equal(e[0], at::tensor({1.0f, 1.0f, 0.0f, 0.0f})));

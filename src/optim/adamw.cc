@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/adamw.h"
+#include "kernels/adamw_device.h"
 #include "optim/optimizer_table.h"
 
 namespace sdtune {
@@ -25,7 +25,7 @@ void AdamW::add_state(const at::Tensor& parameter, ParameterState& state) const 
   state.add("exp_avg", state_zeros(parameter));
   state.add("exp_avg_sq", state_zeros(parameter));
   if (options_.amsgrad) state.add("max_exp_avg_sq", state_zeros(parameter));
-  // Where the fused kernel wants it.
+  // With the weights, so that a step does not wait for their device.
   state.add("step", at::zeros({}, at::TensorOptions(at::kFloat).device(parameter.device())));
 }
 
@@ -37,32 +37,30 @@ void AdamW::update_on_cpu(std::span<TensorUpdate> updates) const {
     tensors.push_back({update.weight, update.gradient, state["exp_avg"], state["exp_avg_sq"],
                        options_.amsgrad ? state["max_exp_avg_sq"] : at::Tensor(), time});
   }
-  update_adamw(tensors,
-               {updates.front().rate, options_.beta1, options_.beta2, options_.eps,
-                options_.weight_decay, options_.decoupled, updates.front().gradient_scale});
+  update_adamw(tensors, rule_for(updates.front()));
+}
+
+void AdamW::update_on_device(std::span<TensorUpdate> updates) const {
+  AdamWLists lists;
+  for (TensorUpdate& update : updates) {
+    lists.weights.push_back(update.weight);
+    lists.gradients.push_back(update.gradient);
+    lists.exp_avg.push_back(update.state["exp_avg"]);
+    lists.exp_avg_sq.push_back(update.state["exp_avg_sq"]);
+    if (options_.amsgrad) lists.max_exp_avg_sq.push_back(update.state["max_exp_avg_sq"]);
+    lists.times.push_back(update.state["step"]);
+  }
+  update_adamw_on_device(lists, rule_for(updates.front()), updates.front().device_scale);
 }
 
 // All of one group.
 void AdamW::update_all(std::span<TensorUpdate> updates) const {
-  if (is_on_cpu_) return update_on_cpu(updates);
-  std::vector<at::Tensor> weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps;
-  for (TensorUpdate& update : updates) {
-    weights.push_back(update.weight);
-    gradients.push_back(update.gradient);
-    exp_avg.push_back(update.state["exp_avg"]);
-    exp_avg_sq.push_back(update.state["exp_avg_sq"]);
-    if (options_.amsgrad) max_exp_avg_sq.push_back(update.state["max_exp_avg_sq"]);
-    steps.push_back(update.state["step"].add_(1));
-  }
-  using Fused =
-      void (*)(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList,
-               at::TensorList, double, double, double, double, double, bool, bool,
-               const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
-  const Fused fused = options_.decoupled ? static_cast<Fused>(at::_fused_adamw_)
-                                         : static_cast<Fused>(at::_fused_adam_);
-  fused(weights, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, steps, updates.front().rate,
-        options_.beta1, options_.beta2, options_.weight_decay, options_.eps, options_.amsgrad,
-        /*maximize=*/false, std::nullopt, std::nullopt);
+  is_on_cpu_ ? update_on_cpu(updates) : update_on_device(updates);
+}
+
+AdamWRule AdamW::rule_for(const TensorUpdate& update) const {
+  return {update.rate,           options_.beta1,     options_.beta2,       options_.eps,
+          options_.weight_decay, options_.decoupled, update.gradient_scale};
 }
 
 void AdamW::apply(TensorUpdate& update) { update_all({&update, 1}); }

@@ -1,9 +1,10 @@
 // AdamW (Loshchilov & Hutter 2019) and Adam (Kingma & Ba 2015) with torch's defaults: on CUDA with
-// torch's fused kernels, on the CPU with kernels/adamw.h.
+// kernels/adamw_device.h, on the CPU with kernels/adamw.h.
 #pragma once
 
 #include <span>
 
+#include "kernels/adamw.h"
 #include "optim/tensor_optimizer.h"
 
 namespace sdtune {
@@ -21,7 +22,8 @@ class AdamW : public TensorOptimizer {
  public:
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options);
 
-  bool scales_gradients() const override { return is_on_cpu_; }
+  bool scales_gradients() const override { return true; }
+  bool takes_device_scale() const override { return !is_on_cpu_; }
 
  protected:
   // "exp_avg", "exp_avg_sq", "step", with amsgrad "max_exp_avg_sq".
@@ -32,6 +34,8 @@ class AdamW : public TensorOptimizer {
  private:
   void update_all(std::span<TensorUpdate> updates) const;
   void update_on_cpu(std::span<TensorUpdate> updates) const;
+  void update_on_device(std::span<TensorUpdate> updates) const;
+  AdamWRule rule_for(const TensorUpdate& update) const;
 
   AdamWOptions options_;
   bool is_on_cpu_;  // every parameter

@@ -50,11 +50,21 @@ FusedBackward::~FusedBackward() {
 void FusedBackward::begin(const UpdateMoment& moment) {
   moment_ = moment;
   squares_.reset();
-  bad_parameter_.clear();
+  names_.clear();
+  norms_.clear();
 }
 
 at::Tensor FusedBackward::norm() const {
   return squares_.defined() ? squares_.sqrt() : at::zeros({}, at::kFloat);
+}
+
+std::string FusedBackward::bad_parameter() const {
+  if (norms_.empty()) return "";
+  const at::Tensor norms = at::stack(norms_).cpu();
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (!std::isfinite(norms.const_data_ptr<float>()[i])) return names_[i];
+  }
+  return "";
 }
 
 void FusedBackward::update(size_t group, size_t index) {
@@ -64,11 +74,11 @@ void FusedBackward::update(size_t group, size_t index) {
   const at::Tensor norm =
       clip_gradients_for(optimizer_, {parameter.tensor.grad()}, max_norm_, moment);
   squares_ = squares_.defined() ? squares_ + norm.square() : norm.square();
-  // One host sync a tensor: what is updated cannot be taken back.
-  if (std::isfinite(norm.item<float>())) {
+  names_.push_back(parameter.name);
+  norms_.push_back(norm);
+  // What is updated cannot be taken back: one host sync a tensor, but where the device knows.
+  if (optimizer_.takes_device_scale() || std::isfinite(norm.item<float>())) {
     optimizer_.update_tensor(group, index, moment);
-  } else if (bad_parameter_.empty()) {
-    bad_parameter_ = parameter.name;
   }
   parameter.tensor.mutable_grad().reset();
 }

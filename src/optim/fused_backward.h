@@ -23,8 +23,8 @@ class FusedBackward {
   // Joint L2 norm of the gradients since begin(), before clipping: [] fp32 on their device.
   at::Tensor norm() const;
   // The first parameter whose gradient was not finite, and which was therefore left as it was; ""
-  // when all were.
-  const std::string& bad_parameter() const { return bad_parameter_; }
+  // when all were. One host sync.
+  std::string bad_parameter() const;
 
  private:
   void update(size_t group, size_t index);
@@ -33,7 +33,8 @@ class FusedBackward {
   double max_norm_;
   UpdateMoment moment_;
   at::Tensor squares_;
-  std::string bad_parameter_;
+  std::vector<std::string> names_;  // of the gradients since begin()
+  std::vector<at::Tensor> norms_;   // as many
 };
 
 }  // namespace sdtune

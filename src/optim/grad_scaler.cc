@@ -23,6 +23,12 @@ bool GradScaler::unscale(const std::vector<at::Tensor>& gradients) {
   return found_inf_.item<float>() == 0;
 }
 
+at::Tensor GradScaler::inverse() const { return scale_.reciprocal().squeeze(); }
+
+void GradScaler::note_norm(const at::Tensor& norm) {
+  found_inf_.copy_(norm.isfinite().logical_not());
+}
+
 void GradScaler::update() {
   constexpr double kGrowth = 2, kBackoff = 0.5;
   constexpr int64_t kInterval = 2000;

@@ -16,6 +16,10 @@ class GradScaler {
   at::Tensor scale(const at::Tensor& loss) const { return loss * scale_; }
   // Divides the gradients by the scale; false when any is not finite (one host sync).
   bool unscale(const std::vector<at::Tensor>& gradients);
+  // Instead, without a sync: gradients keep the scale, their update multiplies them by inverse(),
+  // [] fp32, and notes their norm, [].
+  at::Tensor inverse() const;
+  void note_norm(const at::Tensor& norm);
   void update();  // after each step, taken or skipped
 
   // For the state of a run: the scale and the count of good steps since it last changed.

@@ -13,6 +13,9 @@ at::Tensor norm_of(const std::vector<at::Tensor>& gradients) {
   if (takes_square_sum(gradients)) {
     return at::scalar_tensor(std::sqrt(square_sum(gradients)), at::kFloat);
   }
+  if (takes_square_sum_on_device(gradients)) {
+    return square_sum_on_device(gradients).sqrt().to(at::kFloat);
+  }
   std::vector<at::Tensor> norms = at::_foreach_norm(gradients, 2);
   for (at::Tensor& norm : norms) norm = norm.to(at::kFloat);
   return at::linalg_vector_norm(at::stack(norms));
@@ -20,6 +23,16 @@ at::Tensor norm_of(const std::vector<at::Tensor>& gradients) {
 
 at::Tensor clip_factor(const at::Tensor& norm, double max_norm) {
   return (max_norm / (norm + 1e-6)).clamp_max(1).nan_to_num_(1);
+}
+
+at::Tensor clip_on_device(const std::vector<at::Tensor>& gradients, double max_norm,
+                          at::Tensor& scale) {
+  at::Tensor norm = norm_of(gradients);
+  if (scale.defined()) norm = norm * scale;
+  const at::Tensor factor = max_norm > 0 ? clip_factor(norm, max_norm) : at::ones_like(norm);
+  // A product with 0 is 0, or NaN where the norm is not finite.
+  scale = (scale.defined() ? scale * factor : factor) + 0 * norm;
+  return norm;
 }
 
 }  // namespace
@@ -73,6 +86,9 @@ at::Tensor clip_gradients_for(const Optimizer& optimizer, const std::vector<at::
                               double max_norm, UpdateMoment& moment) {
   if (!optimizer.scales_gradients()) return clip_gradients(gradients, max_norm);
   const at::NoGradGuard no_grad;
+  if (optimizer.takes_device_scale()) {
+    return clip_on_device(gradients, max_norm, moment.device_scale);
+  }
   at::Tensor norm = norm_of(gradients);
   if (max_norm > 0) moment.gradient_scale *= clip_factor(norm, max_norm).item<double>();
   return norm;

@@ -29,6 +29,9 @@ struct UpdateMoment {
   uint64_t seed = 0;     // of the run: draws of an update are functions of (seed, step, tensor)
   int64_t step = 0;      // optimizer steps done before
   double gradient_scale = 1;  // only where scales_gradients(): what gradients are multiplied by
+  // Only where takes_device_scale(): [] fp32 with the parameters, another factor; where it is not
+  // finite the update changes nothing. Undefined is 1.
+  at::Tensor device_scale;
 };
 
 class Optimizer {
@@ -52,6 +55,10 @@ class Optimizer {
   // Whether the update multiplies gradients by moment.gradient_scale on its way, which saves a pass
   // over them. Others read them as they are.
   virtual bool scales_gradients() const { return false; }
+
+  // Whether the update reads its factor, and whether to change anything, on the device, so that
+  // nobody waits for that. Where it does, it scales_gradients() too.
+  virtual bool takes_device_scale() const { return false; }
 
   // Visits the state tensors by name, "<parameter>.exp_avg" and so on, making those that are not
   // there yet: for saving, and for filling when a run resumes. Names do not depend on groups.
@@ -118,7 +125,9 @@ class AveragedWeights {
 at::Tensor clip_gradients(const std::vector<at::Tensor>& gradients, double max_norm);
 
 // The same ahead of an update: where the optimizer scales gradients itself they stay as they are,
-// and moment.gradient_scale takes what they are to be multiplied by.
+// and moment.gradient_scale, or moment.device_scale where the optimizer takes that, gets what they
+// are to be multiplied by as another factor. A moment.device_scale that is given counts for the
+// norm already; it becomes NaN where the norm is not finite.
 at::Tensor clip_gradients_for(const Optimizer& optimizer, const std::vector<at::Tensor>& gradients,
                               double max_norm, UpdateMoment& moment);
 

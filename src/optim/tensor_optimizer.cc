@@ -76,6 +76,7 @@ TensorUpdate TensorOptimizer::prepare(size_t group, size_t index, const UpdateMo
           .gradient = gradient,
           .rate = rate(group, moment),
           .gradient_scale = moment.gradient_scale,
+          .device_scale = moment.device_scale,
           .rounding_key = (high << 32) | random.next(),
           .state = state_of(group, index)};
 }

@@ -41,11 +41,12 @@ double count_step(ParameterState& state);
 struct TensorUpdate {
   size_t group;
   size_t index;
-  at::Tensor weight;      // fp32, to be changed in place; bf16 where rounds_by_itself()
-  at::Tensor gradient;    // of the weight's type, laid out as the weight; not to be changed
-  double rate;            // learning rate times the schedule's factor
-  double gradient_scale;  // where the rule scales_gradients(); else 1
-  uint64_t rounding_key;  // of this tensor in this step
+  at::Tensor weight;        // fp32, to be changed in place; bf16 where rounds_by_itself()
+  at::Tensor gradient;      // of the weight's type, laid out as the weight; not to be changed
+  double rate;              // learning rate times the schedule's factor
+  double gradient_scale;    // where the rule scales_gradients(); else 1
+  at::Tensor device_scale;  // as UpdateMoment's, where the rule takes_device_scale()
+  uint64_t rounding_key;    // of this tensor in this step
   ParameterState& state;
 };
 

@@ -6,6 +6,8 @@ namespace sdtune {
 
 namespace {
 
+// A step's copies to the device do not wait for it: they read what they are given before they
+// return, because it is not pinned.
 at::Tensor borrowed(const std::vector<float>& values, at::IntArrayRef shape) {
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat);
 }
@@ -32,7 +34,8 @@ at::Tensor latents_of(const Trainee& trainee, const LoadedBatch& batch, uint64_t
     return encode_latents(trainee, borrowed(batch.pixels, {count_of(batch), 3, height, width}),
                           posterior_noise(trainee, batch, seed));
   }
-  return borrowed(batch.latents, {count_of(batch), 4, height / 8, width / 8}).to(trainee.device) *
+  return borrowed(batch.latents, {count_of(batch), 4, height / 8, width / 8})
+             .to(trainee.device, /*non_blocking=*/true) *
          trainee.source->vae_config.scaling_factor;
 }
 
@@ -41,13 +44,12 @@ std::optional<at::Tensor> mask_of(const Trainee& trainee, const LoadedBatch& bat
   const auto [width, height] = batch.size;
   return latent_mask(borrowed(batch.alpha_mask, {count_of(batch), 1, height, width}),
                      {height / 8, width / 8})
-      .to(trainee.device);
+      .to(trainee.device, /*non_blocking=*/true);
 }
 
 at::Tensor picture_weights_of(const Trainee& trainee, const LoadedBatch& batch) {
   return borrowed(batch.loss_weights, {count_of(batch)})
-      .to(trainee.device, /*non_blocking=*/false,
-          /*copy=*/true);
+      .to(trainee.device, /*non_blocking=*/true, /*copy=*/true);
 }
 
 }  // namespace sdtune

@@ -131,7 +131,8 @@ DiffusedBatch diffuse(const Objective& objective, const at::Tensor& latents,
   const at::Tensor noise = training_noise(position, objective.noise, latents);
   const at::Tensor seen = perturbed_noise(position, objective.noise, noise);
   const at::Tensor timesteps = draw_timesteps(position, latents.size(0), objective.timesteps);
-  return with_noise(objective, latents, noise, seen, timesteps.to(latents.device()));
+  return with_noise(objective, latents, noise, seen,
+                    timesteps.to(latents.device(), /*non_blocking=*/true));
 }
 
 DiffusedBatch diffuse_at(const Objective& objective, const at::Tensor& latents,

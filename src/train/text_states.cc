@@ -21,10 +21,13 @@ TokenRows rows_of(const Trainee& trainee, std::span<const std::string> captions)
 at::Tensor states_of(const Trainee& trainee, std::span<const std::string> captions) {
   const at::AutoGradMode gradients(trainee.text_encoder_learns);
   const TokenRows rows = rows_of(trainee, captions);
+  const auto there = [&](const at::Tensor& x) {
+    return x.to(trainee.device, /*non_blocking=*/true);
+  };
   const at::Tensor states =
-      join_chunks(trainee.text_encoder.forward(rows.ids.to(trainee.device), trainee.clip_skip),
+      join_chunks(trainee.text_encoder.forward(there(rows.ids), trainee.clip_skip),
                   trainee.max_token_length / kChunkTokens);
-  return rows.weights.defined() ? states * rows.weights.to(trainee.device) : states;
+  return rows.weights.defined() ? states * there(rows.weights) : states;
 }
 
 }  // namespace
@@ -50,7 +53,7 @@ at::Tensor TextStates::encode(const Trainee& trainee, const std::vector<std::str
     }
     all.push_back(std::move(states));
   }
-  return at::cat(all).to(trainee.device);
+  return at::cat(all).to(trainee.device, /*non_blocking=*/true);
 }
 
 }  // namespace sdtune

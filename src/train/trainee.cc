@@ -16,10 +16,15 @@ namespace sdtune {
 namespace {
 
 template <class Model>
-void place(Model& model, at::Device device, bool trained) {
-  visit_parameters(model, [&](const std::string&, at::Tensor& parameter) {
-    parameter = parameter.to(device).requires_grad_(trained);
-  });
+void place(Model& model, at::Device device) {
+  visit_parameters(
+      model, [&](const std::string&, at::Tensor& parameter) { parameter = parameter.to(device); });
+}
+
+template <class Model>
+void require_gradients(Model& model, bool trained) {
+  visit_parameters(
+      model, [&](const std::string&, at::Tensor& parameter) { parameter.requires_grad_(trained); });
 }
 
 std::unique_ptr<Optimizer> optimizer_for(const TrainOptions& options,
@@ -60,8 +65,11 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   AutoencoderKL vae = load_frozen_vae(*source, precision.vae, device);
   ClipTextModel text_encoder =
       load_text_encoder(*source, trains_text ? precision.weights : precision.compute);
-  place(unet, device, trains_unet);
-  place(text_encoder, device, trains_text);
+  place(unet, device);
+  place(text_encoder, device);
+  if (wants_channels_last(precision.compute, device)) use_channels_last(unet);
+  require_gradients(unet, trains_unet);
+  require_gradients(text_encoder, trains_text);
   const std::chrono::duration<double> reading = std::chrono::steady_clock::now() - begin;
   unet.compute_dtype = text_encoder.compute_dtype = precision.compute;
   unet.gradient_checkpointing = options.run.gradient_checkpointing;
@@ -112,8 +120,11 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
 at::Tensor encode_latents(const Trainee& trainee, const at::Tensor& pictures,
                           const at::Tensor& noise) {
   const at::NoGradGuard no_grad;
-  const at::Tensor moments = trainee.vae->encode(pictures.to(trainee.device));
-  return sample_posterior(moments, noise.to(trainee.device)) * trainee.vae->config.scaling_factor;
+  const auto there = [&](const at::Tensor& x) {
+    return x.to(trainee.device, /*non_blocking=*/true);
+  };
+  const at::Tensor moments = trainee.vae->encode(there(pictures));
+  return sample_posterior(moments, there(noise)) * trainee.vae->config.scaling_factor;
 }
 
 }  // namespace sdtune

@@ -48,16 +48,27 @@ at::Tensor mean_loss(const BatchLosses& losses, const at::Tensor& picture_weight
   return (losses.weighted * picture_weights).mean();
 }
 
-// The plain losses and timesteps of all pictures, for the record of the run.
-void report(StepResult& result, const std::vector<at::Tensor>& losses,
-            const std::vector<at::Tensor>& timesteps) {
-  const at::Tensor all_losses = at::cat(losses).to(at::kCPU, at::kDouble);
-  const at::Tensor all_timesteps = at::cat(timesteps).to(at::kCPU);
-  const auto count = static_cast<size_t>(all_losses.numel());
-  const auto* loss = all_losses.const_data_ptr<double>();
-  const auto* timestep = all_timesteps.const_data_ptr<int64_t>();
-  result.sample_losses.assign(loss, loss + count);
-  result.timesteps.assign(timestep, timestep + count);
+// What a step leaves on the device for the host to know.
+struct StepValues {
+  at::Tensor loss;                            // []
+  at::Tensor norm;                            // [], or undefined where it is not known yet
+  std::vector<at::Tensor> losses, timesteps;  // of each batch's pictures
+};
+
+// All of it in one copy, the one time that a step waits for its device.
+void read(const StepValues& values, StepResult& result) {
+  std::vector<at::Tensor> parts = {values.loss.reshape({1})};
+  if (values.norm.defined()) parts.push_back(values.norm.reshape({1}));
+  parts.insert(parts.end(), values.losses.begin(), values.losses.end());
+  parts.insert(parts.end(), values.timesteps.begin(), values.timesteps.end());
+  for (at::Tensor& part : parts) part = part.to(values.loss.device(), at::kDouble);
+  const at::Tensor all = at::cat(parts).to(at::kCPU);
+  const auto* next = all.const_data_ptr<double>();
+  result.loss = *next++;
+  if (values.norm.defined()) result.grad_norm = *next++;
+  result.sample_losses.assign(next, next + result.images);
+  next += result.images;
+  result.timesteps.assign(next, next + result.images);
 }
 
 // The joint norm before clipping.
@@ -79,30 +90,62 @@ void backward(Trainee& trainee, const at::Tensor& loss, const StepPlace& place) 
 // The updates were made in the backward pass, but for gradients that were not finite.
 void finish_fused(const Trainee& trainee, StepResult& result) {
   result.grad_norm = trainee.fused->norm().item<double>();
-  const std::string& bad = trainee.fused->bad_parameter();
+  const std::string bad = trainee.fused->bad_parameter();
   result.updated = result.finite = bad.empty() && std::isfinite(result.loss);
   if (!bad.empty()) result.bad_tensor = "gradient of " + bad;
 }
 
-void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
-            StepResult& result) {
-  if (trainee.fused) {
-    finish_fused(trainee, result);
-    return;
-  }
-  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
-  const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
-  UpdateMoment moment{place.lr_factor, place.seed, place.step};
-  result.grad_norm = clip(*trainee.optimizer, gradients, clipping, moment).item<double>();
-  result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
-  if (result.updated) {
-    trainee.optimizer->step(moment);
-  } else if (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1) {
+// After the update that was made or left out. `overflowed`: a smaller loss scale may cure it.
+void finish_update(Trainee& trainee, bool overflowed, StepResult& result) {
+  if (!result.updated &&
+      (!overflowed || !std::isfinite(result.loss) || trainee.scaler->current_scale() <= 1)) {
     result.finite = false;
     result.bad_tensor = first_bad_tensor(*trainee.optimizer);
   }
   if (trainee.scaler) trainee.scaler->update();
   trainee.optimizer->zero_grad();
+}
+
+// For rules that must be told on the host what to do.
+void update_by_host(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
+                    StepResult& result) {
+  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
+  const bool overflowed = trainee.scaler && !trainee.scaler->unscale(gradients);
+  UpdateMoment moment{place.lr_factor, place.seed, place.step};
+  result.grad_norm = clip(*trainee.optimizer, gradients, clipping, moment).item<double>();
+  result.updated = !overflowed && std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  if (result.updated) trainee.optimizer->step(moment);
+  finish_update(trainee, overflowed, result);
+}
+
+// The device finds by itself whether all is finite, and the host hears of it with the losses.
+void update_on_device(Trainee& trainee, const StepPlace& place, const Clipping& clipping,
+                      StepValues& values, StepResult& result) {
+  const std::vector<at::Tensor> gradients = trainee.optimizer->gradients();
+  UpdateMoment moment{place.lr_factor, place.seed, place.step};
+  if (trainee.scaler) moment.device_scale = trainee.scaler->inverse();
+  values.norm = clip(*trainee.optimizer, gradients, clipping, moment);
+  if (trainee.scaler) trainee.scaler->note_norm(values.norm);
+  // A product with 0 is 0, or NaN where the loss is not finite.
+  moment.device_scale = moment.device_scale + 0 * values.loss;
+  trainee.optimizer->step(moment);
+  read(values, result);
+  const bool has_norm = std::isfinite(result.grad_norm);
+  result.updated = has_norm && std::isfinite(result.loss);
+  finish_update(trainee, trainee.scaler && !has_norm, result);
+}
+
+// Reads the values too, before the update or after it.
+void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping, StepValues& values,
+            StepResult& result) {
+  const bool waits =
+      trainee.fused || clipping.per_tensor || !trainee.optimizer->takes_device_scale();
+  if (!waits) {
+    update_on_device(trainee, place, clipping, values, result);
+    return;
+  }
+  read(values, result);
+  trainee.fused ? finish_fused(trainee, result) : update_by_host(trainee, place, clipping, result);
 }
 
 using Named = std::pair<const char*, at::Tensor>;
@@ -138,8 +181,8 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   Stopwatch watch;
   const auto counted =
       std::count_if(batches.begin(), batches.end(), [](const auto& b) { return !b.items.empty(); });
-  at::Tensor loss_sum = at::zeros({}, at::TensorOptions(at::kFloat).device(trainee.device));
-  std::vector<at::Tensor> sample_losses, timesteps;
+  StepValues values;
+  values.loss = at::zeros({}, at::TensorOptions(at::kFloat).device(trainee.device));
 
   for (size_t i = 0; i < batches.size(); ++i) {
     const LoadedBatch& batch = batches[i];
@@ -158,9 +201,9 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);
     const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch)) / counted;
     backward(trainee, loss, place);
-    loss_sum += loss.detach();
-    sample_losses.push_back(losses.plain);
-    timesteps.push_back(diffused.timesteps);
+    values.loss += loss.detach();
+    values.losses.push_back(losses.plain);
+    values.timesteps.push_back(diffused.timesteps);
     result.unet_s += watch.lap();
 
     if (trace.active(place.step)) {
@@ -174,9 +217,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   }
   if (result.images == 0) return result;
 
-  result.loss = loss_sum.item<double>();
-  report(result, sample_losses, timesteps);
-  update(trainee, place, clipping, result);
+  update(trainee, place, clipping, values, result);
   result.update_s = watch.lap();
   if (trace.active(place.step)) {
     finish(trace, result, trainee.optimizer->rate_in_use(0, place.lr_factor), place.step);

@@ -1,0 +1,142 @@
+#include "train/training_step.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/log.h"
+#include "image/test_pictures.h"
+#include "optim/tensor_optimizer.h"
+#include "train/tiny_model_for_test.h"
+
+namespace sdtune {
+namespace {
+
+// Descent by the gradient, which is clipped on the way: by a factor that the host knows, or, as on
+// a device, by one that the rule reads.
+class Descent : public TensorOptimizer {
+ public:
+  Descent(std::vector<ParameterGroup> groups, bool on_device)
+      : TensorOptimizer(std::move(groups)), on_device_(on_device) {}
+  bool scales_gradients() const override { return true; }
+  bool takes_device_scale() const override { return on_device_; }
+
+ protected:
+  void add_state(const at::Tensor&, ParameterState&) const override {}
+  void apply(TensorUpdate& update) override {
+    if (on_device_) {
+      const at::Tensor& scale = update.device_scale;
+      const at::Tensor change = update.gradient * (scale * update.rate);
+      update.weight.sub_(at::where(scale.isfinite(), change, 0));
+    } else {
+      update.weight.sub_(update.gradient * (update.gradient_scale * update.rate));
+    }
+  }
+
+ private:
+  bool on_device_;
+};
+
+class TrainingStep : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    configure_log({.level = LogLevel::kError});
+    folder_ = std::make_unique<TestFolder>();
+    write_random_model(*folder_ / "model", tiny_model());
+  }
+  static void TearDownTestSuite() {
+    folder_.reset();
+    configure_log({});
+  }
+
+  static Trainee trainee(bool on_device) {
+    TrainOptions options;
+    options.model.pretrained_model_name_or_path = *folder_ / "model";
+    options.optimizer.learning_rate = 0.1;
+    Trainee made = make_trainee(options, at::kCPU);
+    made.optimizer = std::make_unique<Descent>(made.optimizer->groups(), on_device);
+    return made;
+  }
+
+  // Two batches of kept latents that add up.
+  static std::vector<LoadedBatch> batches(float latent, float loss_weight) {
+    LoadedBatch batch;
+    batch.size = {64, 64};
+    batch.items = {0, 1};
+    batch.ids = {5, 6};
+    batch.repeats = {0, 0};
+    batch.captions = {"a cat", "a dog"};
+    batch.latents.assign(2 * 4 * 8 * 8, latent);
+    batch.loss_weights = {loss_weight, loss_weight / 2};
+    return {batch, batch};
+  }
+
+  static StepResult step(Trainee& trainee, float latent, int64_t number, float loss_weight = 1) {
+    Trace trace(std::nullopt, 0);
+    const StepPlace place{.seed = 3, .step = number, .batch_size = 2};
+    return training_step(trainee, batches(latent, loss_weight), place, {.max_norm = 0.05}, trace);
+  }
+
+  static at::Tensor weight(const Trainee& trainee) {
+    return trainee.optimizer->groups()[0].parameters[0].tensor.detach();
+  }
+
+  static std::unique_ptr<TestFolder> folder_;
+};
+std::unique_ptr<TestFolder> TrainingStep::folder_;
+
+TEST_F(TrainingStep, IsTheSameWhereTheDeviceKnowsTheScale) {
+  Trainee host = trainee(false), device = trainee(true);
+  const at::Tensor before = weight(host).clone();
+  for (int64_t i = 0; i < 3; ++i) {
+    const StepResult wanted = step(host, 0.3F, i), found = step(device, 0.3F, i);
+    EXPECT_TRUE(found.updated && wanted.updated && found.finite);
+    EXPECT_EQ(found.images, 4);
+    EXPECT_NEAR(found.loss, wanted.loss, 1e-6);
+    EXPECT_NEAR(found.grad_norm, wanted.grad_norm, 1e-6);
+    EXPECT_GT(found.grad_norm, 0.05);
+    EXPECT_EQ(found.timesteps, wanted.timesteps);
+    ASSERT_EQ(found.sample_losses.size(), 4U);
+    for (size_t k = 0; k < 4; ++k) {
+      EXPECT_NEAR(found.sample_losses[k], wanted.sample_losses[k], 1e-6);
+    }
+  }
+  EXPECT_TRUE(weight(device).allclose(weight(host), 1e-5, 1e-7));
+  EXPECT_FALSE(weight(host).equal(before));
+}
+
+TEST_F(TrainingStep, ThatIsNotFiniteChangesNothing) {
+  for (const bool on_device : {false, true}) {
+    Trainee trained = trainee(on_device);
+    const at::Tensor before = weight(trained).clone();
+    const StepResult result = step(trained, std::nanf(""), 0);
+    EXPECT_FALSE(result.updated);
+    EXPECT_FALSE(result.finite);
+    EXPECT_TRUE(result.bad_tensor.starts_with("gradient of unet")) << result.bad_tensor;
+    EXPECT_TRUE(weight(trained).equal(before));
+    EXPECT_TRUE(trained.optimizer->gradients().empty());
+  }
+}
+
+TEST_F(TrainingStep, HalvesTheLossScaleOnOverflow) {
+  for (const bool on_device : {false, true}) {
+    Trainee trained = trainee(on_device);
+    trained.scaler.emplace(at::kCPU);
+    trained.scaler->restore(0x1p127, 0);
+    const at::Tensor before = weight(trained).clone();
+    StepResult result = step(trained, 0.3F, 0, 1e4F);
+    EXPECT_FALSE(result.updated);
+    EXPECT_TRUE(result.finite);
+    EXPECT_EQ(trained.scaler->current_scale(), 0x1p126);
+    EXPECT_TRUE(weight(trained).equal(before));
+    trained.scaler->restore(1024, 7);
+    result = step(trained, 0.3F, 1);
+    EXPECT_TRUE(result.updated);
+    EXPECT_EQ(trained.scaler->good_steps(), 8);
+    EXPECT_LT(result.grad_norm, 1024);
+  }
+}
+
+}  // namespace
+}  // namespace sdtune
