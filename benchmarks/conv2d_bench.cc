@@ -20,6 +20,7 @@
 
 #include "base/system.h"
 #include "kernels/conv2d.h"
+#include "machine_rates.h"
 #include "rivals.h"
 
 namespace sdtune {
@@ -149,13 +150,9 @@ void print_row(const Shape& shape, const Tensors& tensors, int rounds) {
 }
 
 void print_machine(at::ScalarType type) {
-  const at::Tensor a = at::randn({2048, 2048}).to(type), b = at::randn({2048, 2048}).to(type);
-  const double gemm = medians({[&] { at::mm(a, b); }}, 9)[0];
-  const at::Tensor from = at::zeros({1 << 26}), to = at::zeros({1 << 26});
-  const double copy = medians({[&] { to.copy_(from); }}, 9)[0];
   std::printf("%s, threads: %d, GEMM of 2048³ in %s %.0f GFLOP/s, copies at %.1f GB/s\n\n",
-              processor_name().c_str(), at::get_num_threads(), c10::toString(type), 17.18e3 / gemm,
-              2 * 268.4 / copy);
+              processor_name().c_str(), at::get_num_threads(), c10::toString(type),
+              1e-9 * product_rate(at::kCPU, type, /*tiny=*/false), 1e-9 * copy_rate(at::kCPU));
 }
 
 }  // namespace
