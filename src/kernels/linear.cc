@@ -76,7 +76,8 @@ at::Tensor sum_of_rows(const at::Tensor& rows) {
 
 void refuse_second_derivative(const at::Tensor& grad, const variable_list& saved) {
   if (!at::GradMode::is_enabled()) return;  // recorded only for a second derivative
-  if (grad.requires_grad() || saved[0].requires_grad() || saved[1].requires_grad()) {
+  const auto is_recorded = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  if (is_recorded(grad) || is_recorded(saved[0]) || is_recorded(saved[1])) {
     throw Error("this linear layer has no second derivative", kOperator,
                 "run the backward pass without create_graph");
   }
@@ -85,7 +86,10 @@ void refuse_second_derivative(const at::Tensor& grad, const variable_list& saved
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const LinearWays& ways) {
-    context->save_for_backward({x, weight});
+    // What only a frozen factor's gradient would need is not kept.
+    const at::Tensor none;
+    context->save_for_backward(
+        {weight.requires_grad() ? x : none, x.requires_grad() ? weight : none});
     auto& kept = context->saved_data;
     kept[kInputWayKey] = static_cast<int64_t>(ways.input_gradient);
     kept[kWeightWayKey] = static_cast<int64_t>(ways.weight_gradient);
@@ -101,7 +105,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const at::Tensor &x = saved[0], &weight = saved[1], grad = rows_of(grads[0]);
     variable_list gradients(4);  // of x, weight, bias and the ways
     if (context->needs_input_grad(0)) {
-      gradients[0] = product_of(grad, weight, way(kInputWayKey)).view(x.sizes());
+      auto shape = grads[0].sizes().vec();
+      shape.back() = weight.size(1);
+      gradients[0] = product_of(grad, weight, way(kInputWayKey)).view(shape);
     }
     if (context->needs_input_grad(1)) {
       gradients[1] = product_of(grad.t(), rows_of(x), way(kWeightWayKey));

@@ -25,8 +25,8 @@ struct LinearWays {
 // The faster ways as benchmarks/linear_bench.cc found them (RESULTS.md).
 LinearWays fastest_linear_ways(const LinearCall& call);
 
-// [..., out]. Nothing but x and the weight is kept for the backward pass. Where a way other than
-// torch's is taken, a second derivative throws Error.
+// [..., out]. For the backward pass x is kept where the weight has a gradient, and the weight where
+// x has one. Where a way other than torch's is taken, a second derivative throws Error.
 at::Tensor linear(const LinearCall& call);
 
 // The same by ways that are told: for the benchmark and the tests. What gemm.h cannot take is
