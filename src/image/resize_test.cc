@@ -76,8 +76,8 @@ RC_GTEST_PROP(Alpha, GoesWithTheColours, ()) {
                         Interpolation::kNearest, Interpolation::kBicubic, Interpolation::kBox);
   const Image resized = resize(image, width, height, how);
   RC_ASSERT(resized.alpha.size() == size_t{1} * width * height);
-  // OpenCV's bicubic rounds the last values of a row, which no vector holds, by integers and the others
-  // by floats; which ones they are depends on the number of channels.
+  // OpenCV's bicubic rounds the last values of a row, which no vector holds, by integers and the
+  // others by floats; which ones they are depends on the number of channels.
   const int tolerance = how == Interpolation::kBicubic ? 1 : 0;
   for (size_t i = 0; i < resized.alpha.size(); ++i)
     RC_ASSERT(std::abs(resized.alpha[i] - resized.rgb[3 * i]) <= tolerance);

@@ -47,14 +47,21 @@ bool takes_columns(const Conv2dCall& call) {
          (x.is_contiguous() || !x.is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
-bool takes_winograd(const Conv2dCall& call) {
-  return takes_columns(call) && call.x.scalar_type() == at::kFloat && call.weight.size(2) == 3 &&
-         call.stride == 1 && call.padding == 1;
+Conv2dSizes sizes_of(const Conv2dCall& call) {
+  return {call.x.size(0), call.weight.size(1), call.weight.size(0),
+          call.x.size(2), call.x.size(3),      call.weight.size(2),
+          call.stride,    call.padding,        call.x.scalar_type()};
+}
+
+bool takes_winograd(const Conv2dSizes& sizes) {
+  return sizes.type == at::kFloat && sizes.kernel == 3 && sizes.stride == 1 && sizes.padding == 1;
 }
 
 Conv2dWay possible(const Conv2dCall& call, Conv2dWay way) {
   if (way == Conv2dWay::kColumns && takes_columns(call)) return way;
-  if (way == Conv2dWay::kWinograd && takes_winograd(call)) return way;
+  if (way == Conv2dWay::kWinograd && takes_columns(call) && takes_winograd(sizes_of(call))) {
+    return way;
+  }
   return Conv2dWay::kTorch;
 }
 
@@ -151,34 +158,24 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   }
 };
 
-// Pixels of all pictures of the result.
-int64_t result_pixels(const Conv2dCall& call) {
-  const auto out = [&](int64_t size) {
-    return (size + 2 * call.padding - call.weight.size(2)) / call.stride + 1;
-  };
-  return call.x.size(0) * out(call.x.size(2)) * out(call.x.size(3));
-}
+int64_t narrower_side(const Conv2dSizes& sizes) { return std::min(sizes.in, sizes.out); }
 
-int64_t narrower_side(const Conv2dCall& call) {
-  return std::min(call.weight.size(0), call.weight.size(1));
-}
-
-Conv2dWays fastest_in_float(const Conv2dCall& call) {
+Conv2dWays fastest_in_float(const Conv2dSizes& sizes) {
   constexpr Conv2dWays kByColumns = {Conv2dWay::kColumns, Conv2dWay::kColumns, Conv2dWay::kColumns};
-  if (!gemm_is_fast() || narrower_side(call) < kManyChannels) return {};
-  const int64_t pixels = result_pixels(call);
-  if (takes_winograd(call) && pixels >= kPixelsForWinograd) {
+  if (!gemm_is_fast() || narrower_side(sizes) < kManyChannels) return {};
+  const int64_t pixels = sizes.result_pixels();
+  if (takes_winograd(sizes) && pixels >= kPixelsForWinograd) {
     return {Conv2dWay::kWinograd, Conv2dWay::kWinograd, Conv2dWay::kWinograd};
   }
   // A kernel of one tap has no columns to make.
-  const bool is_plain_product = call.weight.size(2) == 1 && call.stride == 1;
+  const bool is_plain_product = sizes.kernel == 1 && sizes.stride == 1;
   if (is_plain_product || pixels <= kPixelsForColumns) return kByColumns;
   return {.weight_gradient = Conv2dWay::kColumns};
 }
 
-Conv2dWays fastest_in_bfloat16(const Conv2dCall& call) {
-  if (!processor_computes_bf16() || narrower_side(call) < kManyChannelsInBFloat16) return {};
-  const int64_t pixels = result_pixels(call);
+Conv2dWays fastest_in_bfloat16(const Conv2dSizes& sizes) {
+  if (!processor_computes_bf16() || narrower_side(sizes) < kManyChannelsInBFloat16) return {};
+  const int64_t pixels = sizes.result_pixels();
   Conv2dWays ways;
   if (pixels <= kFewPixelsInBFloat16) ways.result = ways.input_gradient = Conv2dWay::kColumns;
   if (pixels <= kPixelsInBFloat16) ways.weight_gradient = Conv2dWay::kColumns;
@@ -192,9 +189,18 @@ bool is_recorded(const Conv2dCall& call) {
 
 }  // namespace
 
+int64_t Conv2dSizes::result_pixels() const {
+  const auto side = [&](int64_t size) { return (size + 2 * padding - kernel) / stride + 1; };
+  return batch * side(height) * side(width);
+}
+
 Conv2dWays fastest_ways(const Conv2dCall& call) {
-  if (!takes_columns(call)) return {};
-  return call.x.scalar_type() == at::kFloat ? fastest_in_float(call) : fastest_in_bfloat16(call);
+  return takes_columns(call) ? fastest_ways(sizes_of(call)) : Conv2dWays();
+}
+
+Conv2dWays fastest_ways(const Conv2dSizes& sizes) {
+  if (sizes.type == at::kFloat) return fastest_in_float(sizes);
+  return sizes.type == at::kBFloat16 ? fastest_in_bfloat16(sizes) : Conv2dWays();
 }
 
 bool has_fast_planes(const at::Tensor& weight) {

@@ -29,8 +29,28 @@ struct Conv2dWays {
   Conv2dWay weight_gradient = Conv2dWay::kTorch;
 };
 
-// The fastest ways as benchmarks/conv2d_bench.cc found them (RESULTS.md).
+// What a convolution on the CPU is asked for, without its tensors.
+struct Conv2dSizes {
+  int64_t batch, in, out;
+  int64_t height, width;  // of the input
+  int64_t kernel = 3;
+  int64_t stride = 1;
+  int64_t padding = 1;
+  at::ScalarType type = at::kFloat;
+
+  // Of all pictures of the result.
+  int64_t result_pixels() const;
+};
+
+// The fastest ways as benchmarks/conv2d_bench.cc found them (RESULTS.md). Of the sizes: for dense
+// NCHW tensors.
 Conv2dWays fastest_ways(const Conv2dCall& call);
+Conv2dWays fastest_ways(const Conv2dSizes& sizes);
+
+// Elements of `sizes.type` that the largest of the products takes for as long as it runs, beside
+// what it reads and what it makes: columns, or Winograd's tiles and kernels. 0 for torch's ways,
+// whose memory is not known.
+int64_t conv2d_workspace(const Conv2dSizes& sizes, const Conv2dWays& ways);
 
 // Whether convolutions by such a weight are faster over contiguous pictures than torch's over those
 // with channels last.

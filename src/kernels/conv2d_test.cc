@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -312,6 +313,61 @@ TEST(Conv2d, TakesColumnsInBFloat16WhereTheProcessorComputesIt) {
   EXPECT_EQ(deep.input_gradient, Conv2dWay::kColumns);
   EXPECT_EQ(deep.weight_gradient, Conv2dWay::kColumns);
   expect_torch(fastest_ways_of({1, 256, 256, 32, 32}, at::kBFloat16));
+}
+
+// Watches the tensors that this thread makes.
+class MostMemory : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
+    now_ += bytes;
+    most_ = std::max(most_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t most() const { return most_; }
+
+ private:
+  int64_t now_ = 0, most_ = 0;
+};
+
+template <class Work>
+int64_t most_bytes(Work work) {
+  const auto memory = std::make_shared<MostMemory>();
+  const c10::DebugInfoGuard watched(c10::DebugInfoKind::PROFILER_STATE, memory);
+  work();
+  return memory->most();
+}
+
+// The workspace, what is made, and small tensors beside.
+void expect_workspace(const Shape& shape, Conv2dWay way) {
+  SCOPED_TRACE(testing::PrintToString(shape) + " " + std::to_string(static_cast<int>(way)));
+  const Case given = random_case(shape, at::kFloat, 25);
+  const Conv2dWays ways = {way, way, way};
+  const at::Tensor x = given.x.set_requires_grad(true);
+  const at::Tensor weight = given.weight.set_requires_grad(true);
+  at::Tensor result;
+  const int64_t forward = most_bytes([&] {
+    result = conv2d({x, weight, given.bias, shape.stride, shape.padding}, ways);
+  });
+  const at::Tensor grad = at::ones_like(result);
+  const int64_t backward = most_bytes([&] {
+    torch::autograd::grad({result}, {x, weight}, {grad});
+  });
+  const int64_t told =
+      4 * conv2d_workspace({shape.batch, shape.in, shape.out, shape.height, shape.width,
+                            shape.kernel, shape.stride, shape.padding},
+                           ways);
+  const auto made = static_cast<int64_t>(x.nbytes() + weight.nbytes() + result.nbytes());
+  EXPECT_GE(std::max(forward, backward), told);
+  EXPECT_LE(std::max(forward, backward), told + made + told / 20);
+}
+
+TEST(Conv2d, TakesTheWorkspaceThatItTells) {
+  for (const Shape& shape :
+       {Shape{1, 256, 320, 16, 16}, Shape{1, 64, 48, 64, 64}, Shape{2, 128, 160, 8, 6},
+        Shape{1, 160, 128, 16, 16, 3, 2, 1}, Shape{3, 128, 64, 8, 8, 1, 1, 0}}) {
+    expect_workspace(shape, Conv2dWay::kColumns);
+    if (shape.kernel == 3 && shape.stride == 1) expect_workspace(shape, Conv2dWay::kWinograd);
+  }
 }
 
 TEST(Conv2d, TakesEmptyBatches) {

@@ -32,4 +32,7 @@ at::Tensor conv2d_by_winograd(const Conv2dCall& call);
 at::Tensor conv2d_input_gradient_by_winograd(const Conv2dBackward& call);
 at::Tensor conv2d_weight_gradient_by_winograd(const Conv2dBackward& call);
 
+// Rows of tiles, so many in each, whose tiles and products exist at once.
+int64_t winograd_rows_at_once(int64_t in, int64_t out, int64_t tiles_right);
+
 }  // namespace sdtune

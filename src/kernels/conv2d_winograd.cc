@@ -50,10 +50,7 @@ constexpr int64_t kLeastChunk = 4 << 20, kLargestChunk = 24 << 20;
 template <class Use>
 void for_chunks(const at::Tensor& pictures, int64_t in, int64_t out, Use use) {
   const WinogradPlane plane = plane_of(pictures);
-  constexpr int64_t kBytes = 16 * sizeof(float);
-  const int64_t bytes = std::clamp<int64_t>(kBytes * in * out, kLeastChunk, kLargestChunk);
-  const int64_t bytes_of_row = kBytes * (in + out) * plane.tiles_right();
-  const int64_t step = std::max<int64_t>(1, bytes / bytes_of_row);
+  const int64_t step = winograd_rows_at_once(in, out, plane.tiles_right());
   const int64_t rows = pictures.size(0) * plane.tiles_down();
   for (int64_t begin = 0; begin < rows; begin += step) {
     use(Chunk{begin, std::min(rows, begin + step)});
@@ -169,6 +166,12 @@ at::Tensor kernels_of(const at::Tensor& weight, bool flipped) {
 }
 
 }  // namespace
+
+int64_t winograd_rows_at_once(int64_t in, int64_t out, int64_t tiles_right) {
+  constexpr int64_t kBytes = 16 * sizeof(float);
+  const int64_t bytes = std::clamp<int64_t>(kBytes * in * out, kLeastChunk, kLargestChunk);
+  return std::max<int64_t>(1, bytes / (kBytes * (in + out) * tiles_right));
+}
 
 at::Tensor conv2d_by_winograd(const Conv2dCall& call) {
   const at::Tensor bias = call.bias.defined() ? call.bias.contiguous() : call.bias;

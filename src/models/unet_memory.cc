@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/conv2d.h"
 #include "models/hypernetwork.h"
 
 namespace sdtune {
@@ -39,7 +40,7 @@ class Counter {
   std::vector<UnitMemory> count() {
     const auto& channels = config_.block_out_channels;
     const auto levels = static_cast<int>(channels.size());
-    convolution(config_.in_channels, channels[0], 0);
+    convolution(config_.in_channels, channels[0], 0, 1);
     skips_ = {channels[0]};
     for (int level = 0; level < levels; ++level) down(level);
     const int64_t last = channels.back();
@@ -49,19 +50,35 @@ class Counter {
     channels_ = last;
     for (int level = levels - 1; level >= 0; --level) up(level);
     // The norm and the SiLU before the last convolution.
-    convolution(channels[0], config_.out_channels, 0);
+    convolution(channels[0], config_.out_channels, 0, 1);
     units_.back().result += norm_results() * channels[0] * pixels(0);
     return std::move(units_);
   }
 
  private:
+  int64_t side(int64_t of_latents, int level) const {
+    for (int i = 0; i < level; ++i) of_latents = (of_latents + 1) / 2;
+    return of_latents;
+  }
+
   int64_t pixels(int level) const {
-    int64_t height = input_.height, width = input_.width;
-    for (int i = 0; i < level; ++i) {
-      height = (height + 1) / 2;
-      width = (width + 1) / 2;
-    }
-    return input_.batch * height * width;
+    return input_.batch * side(input_.height, level) * side(input_.width, level);
+  }
+
+  // Of a 3x3 convolution with its result on this level.
+  int64_t workspace(int64_t in, int64_t out, int level, int64_t stride) const {
+    if (!input_.compute_on_cpu) return 0;
+    const int from = stride == 1 ? level : level - 1;
+    const Conv2dSizes sizes = {.batch = input_.batch,
+                               .in = in,
+                               .out = out,
+                               .height = side(input_.height, from),
+                               .width = side(input_.width, from),
+                               .stride = stride,
+                               .type = *input_.compute_on_cpu};
+    Conv2dWays ways = fastest_ways(sizes);
+    if (hypernetwork_ != nullptr) ways.weight_gradient = Conv2dWay::kTorch;  // there is none
+    return conv2d_workspace(sizes, ways);
   }
 
   void down(int level) {
@@ -72,7 +89,7 @@ class Counter {
       skips_.push_back(out);
     }
     if (level + 1 == static_cast<int>(config_.block_out_channels.size())) return;
-    convolution(out, out, level + 1);
+    convolution(out, out, level + 1, 2);
     skips_.push_back(out);
   }
 
@@ -90,7 +107,7 @@ class Counter {
     if (level == 0) return;
     drop_last_result();
     units_.push_back({.result = out * pixels(level - 1)});
-    convolution(out, out, level - 1);
+    convolution(out, out, level - 1, 1);
   }
 
   // What a norm with its SiLU keeps beside what it took.
@@ -101,9 +118,10 @@ class Counter {
   // Joining with a skip and enlarging keep nothing of what they take.
   void drop_last_result() { units_.back().result = 0; }
 
-  void convolution(int64_t in, int64_t out, int level) {
+  void convolution(int64_t in, int64_t out, int level, int64_t stride) {
     units_.push_back({.result = out * pixels(level),
                       .backward = std::max(in, out) * pixels(level),
+                      .workspace = workspace(in, out, level, stride),
                       .parameters = trained(9 * in * out)});
   }
 
@@ -115,6 +133,7 @@ class Counter {
         {.result = out * n,
          .inside = (norm_results() * (in + out) + out) * n,
          .backward = 3 * std::max(in, out) * n,
+         .workspace = std::max(workspace(in, out, level, 1), workspace(out, out, level, 1)),
          .parameters = trained(9 * (in + out) * out + time * out + (in == out ? 0 : in * out))});
   }
 

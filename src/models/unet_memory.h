@@ -3,7 +3,10 @@
 // folder are written. Elements, not bytes; small tensors (time, text, norms' moments) are left out.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "models/config.h"
@@ -19,6 +22,9 @@ struct UNetInput {
   // Whether norm and SiLU are one operator, which keeps what it took alone: fp32 and bf16 on the
   // CPU.
   bool fused_norms = true;
+  // What the CPU computes in, by ways that need memory of their own (kernels/conv2d.h). Unset:
+  // another device.
+  std::optional<at::ScalarType> compute_on_cpu;
 };
 
 // A resnet, a transformer, or a convolution between them, in the order of the forward pass.
@@ -26,6 +32,7 @@ struct UnitMemory {
   int64_t result = 0;      // what it hands on: kept in any case
   int64_t inside = 0;      // kept beside, unless the unit is checkpointed
   int64_t backward = 0;    // gradients of activations that live at once in its backward pass
+  int64_t workspace = 0;   // of the convolution that takes most
   int64_t parameters = 0;  // whose gradients its backward pass brings
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/gemm_cpu.h"
 #include "models/hypernetwork.h"
 #include "models/random_init.h"
 #include "models/unet_2d_condition.h"
@@ -103,6 +104,28 @@ TEST(UNetMemory, CountsTheHypernetworkWhereItIsApplied) {
   ASSERT_EQ(parameters.size(), 16u);  // one of each transformer
   EXPECT_EQ(std::ranges::count(parameters, of_text + of_pixels), 5);
   EXPECT_EQ(std::ranges::count(parameters, of_text), 11);
+}
+
+int64_t largest_workspace(const std::vector<UnitMemory>& units) {
+  return std::ranges::max(units, {}, &UnitMemory::workspace).workspace;
+}
+
+// SD1.5 at 512²: kernels of 2560 → 1280 channels and a chunk of tiles over 16 x 16 pixels.
+TEST(UNetMemory, CountsWhatConvolutionsTakeOnTheCpu) {
+  const UNetConfig config;
+  UNetInput input;
+  EXPECT_EQ(largest_workspace(unet_memory(config, input)), 0);
+  input.compute_on_cpu = at::kFloat;
+  const int64_t kernels = 16 * 2560 * 1280;
+  const int64_t most = largest_workspace(unet_memory(config, input));
+  if (!gemm_is_fast()) GTEST_SKIP() << "this processor takes torch's convolutions";
+  EXPECT_GT(most, kernels);
+  EXPECT_LE(most, kernels + (24 << 20) / 4);
+  // Pictures of 64²: all levels are small, and columns take less.
+  input.height = input.width = 8;
+  const int64_t columns = largest_workspace(unet_memory(config, input));
+  EXPECT_GT(columns, 0);
+  EXPECT_LE(columns, 2 * 9 * 2560 * 8 * 8);
 }
 
 TEST(UNetMemory, CountsTheParametersOfEachUnit) {

@@ -66,7 +66,7 @@ uint64_t state_bytes(const Trainee& trainee, const MemorySettings& settings,
   return bytes_of_state(*make_optimizer(settings.optimizer_type, {largest}, arguments));
 }
 
-UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
+UNetInput largest_input(const Trainee& trainee, const Dataset& dataset, at::ScalarType compute) {
   UNetInput input{.batch = 1, .height = 1, .width = 1};
   int64_t largest = 0;
   for (const Bucket& bucket : dataset.buckets) {
@@ -78,11 +78,12 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset) {
   }
   input.text_rows = trainee.max_token_length + 2;  // between its first and last mark
   input.fused_norms = trainee.device.is_cpu();
+  if (trainee.device.is_cpu()) input.compute_on_cpu = compute;
   return input;
 }
 
-// Highest sum over the backward pass of what is still kept, what is being computed, and the
-// gradients that are there already.
+// Highest sum over the backward pass of what is still kept, what is being computed and what that
+// takes for it, and the gradients that are there already.
 uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySettings& settings) {
   const uint64_t width = c10::elementSize(settings.compute);
   // A hypernetwork's are shared by the units, and counted by the caller.
@@ -101,7 +102,7 @@ uint64_t backward_peak(const std::vector<UnitMemory>& units, const MemorySetting
                                ? width * (unit->result + unit->inside) + cast * unit->parameters
                                : 0;
     gradients += gradient * unit->parameters;
-    peak = std::max(peak, kept + again + width * unit->backward + gradients);
+    peak = std::max(peak, kept + again + width * (unit->backward + unit->workspace) + gradients);
     kept -= width * unit->result;
     if (!settings.checkpointing) kept -= width * unit->inside + cast * unit->parameters;
   }
@@ -150,8 +151,9 @@ MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
       static_cast<double>(largest.tensor.numel()) *
       update_bytes_per_element(settings.optimizer_type, OptimizerArguments(settings.optimizer_args),
                                largest.tensor));
-  const std::vector<UnitMemory> units = unet_memory(
-      trainee.source->unet_config, largest_input(trainee, dataset), settings.hypernetwork);
+  const std::vector<UnitMemory> units =
+      unet_memory(trainee.source->unet_config, largest_input(trainee, dataset, settings.compute),
+                  settings.hypernetwork);
   plan.activations = all_activations(units, settings);
   const bool shares = settings.hypernetwork != nullptr && !settings.fused_backward;
   const uint64_t backward = backward_peak(units, settings) + (shares ? plan.gradients : 0);

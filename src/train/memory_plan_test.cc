@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "image/test_pictures.h"
+#include "kernels/gemm_cpu.h"
 #include "models/small_models_for_test.h"
 #include "train/device_memory.h"
 #include "train/random_model.h"
@@ -91,6 +92,18 @@ TEST_F(Memory, FusedUpdatesHoldOneGradientAndWhatTheRuleNeeds) {
   const uint64_t fused = plan(trained, settings).peak;
   settings.fused_backward = false;
   EXPECT_GT(plan(trained, settings).peak, fused + plan(trained, settings).weights / 2);
+}
+
+// Winograd's sums of the gradient of 896 → 448 kernels, over 32 x 32 pixels, with their tiles.
+TEST_F(Memory, CountsWhatConvolutionsTakeWhereTheyRunOnTheCpu) {
+  if (!gemm_is_fast()) GTEST_SKIP() << "this processor takes torch's convolutions";
+  dataset_.buckets[0].size = {512, 512};
+  Trainee trained = trainee();
+  MemorySettings settings = memory_settings(options_, trained);
+  settings.checkpointing = true;  // so that norms, which keep less on the CPU, count little
+  const uint64_t on_cpu = plan(trained, settings).peak;
+  trained.device = at::Device(at::kCUDA, 0);
+  EXPECT_GT(on_cpu, plan(trained, settings).peak + 4 * 16 * 896 * 448);
 }
 
 TEST_F(Memory, CountsWhatAHypernetworkLearnsAndKeeps) {
