@@ -12,6 +12,8 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("SDTUNE_BUILD", ROOT / "build/release"))
+PROCESSOR_FLAGS = set(pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split())
+COMPUTES_BF16 = "avx512_bf16" in PROCESSOR_FLAGS  # elsewhere what is asked for in bf16 computes in fp32
 
 
 def run_sdtune(*args, timeout=600, **kwargs):

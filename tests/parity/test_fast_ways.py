@@ -14,7 +14,7 @@ import time
 import diffusers
 import pytest
 import torch
-from running import BUILD, draw_pictures, train_args
+from running import BUILD, COMPUTES_BF16, PROCESSOR_FLAGS, draw_pictures, train_args
 from safetensors.torch import load_file
 
 from parity.small_models import randomise, unet_config
@@ -22,8 +22,6 @@ from parity.small_models import randomise, unet_config
 STEPS = 10
 WIDTH = 256  # from here on src/kernels/conv2d.cc has ways of its own, in fp32 and bf16
 FEW_PIXELS = 96  # up to here all three products of a convolution run over columns
-FLAGS = set(pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split())
-COMPUTES_BF16 = "avx512_bf16" in FLAGS  # elsewhere bf16 mixed computes in fp32, which is faster there
 KINDS = {"forward_training", "forward_inference", "backward_data", "backward_weights"}
 CONVOLUTION = re.compile(r",convolution,[^,]*,(\w+),.*,mb(\d+)_ic(\d+)oc(\d+)_ih\d+oh(\d+)kh(\d+)sh(\d+)"
                          r"\w*_iw\d+ow(\d+)")
@@ -92,7 +90,7 @@ def test_ten_losses_equal_those_of_the_plain_path(wide_model, tmp_path, more, li
     data = draw_pictures(tmp_path / "pictures", count=4, sizes=((256, 256), (192, 256)))
     by_torch, addresses = train(wide_model, data, tmp_path, *more)
     wide = {c for c in by_torch if min(c[1], c[2]) >= WIDTH}
-    if "avx2" in FLAGS:
+    if "avx2" in PROCESSOR_FLAGS:
         assert not {c for c in wide if c[3] <= FEW_PIXELS}
         # Larger ones go by Winograd, of which there is none in bf16.
         assert bf16 or not {c for c in wide if c[0] == "backward_weights" and c[4:] == (3, 1)}
