@@ -51,7 +51,7 @@ class Counter {
     for (int level = levels - 1; level >= 0; --level) up(level);
     // The norm and the SiLU before the last convolution.
     convolution(channels[0], config_.out_channels, 0, 1);
-    units_.back().result += norm_results() * channels[0] * pixels(0);
+    units_.back().result += channels[0] * pixels(0);
     return std::move(units_);
   }
 
@@ -110,9 +110,6 @@ class Counter {
     convolution(out, out, level - 1, 1);
   }
 
-  // What a norm with its SiLU keeps beside what it took.
-  int64_t norm_results() const { return input_.fused_norms ? 1 : 2; }
-
   int64_t trained(int64_t parameters) const { return hypernetwork_ == nullptr ? parameters : 0; }
 
   // Joining with a skip and enlarging keep nothing of what they take.
@@ -131,7 +128,7 @@ class Counter {
     const int64_t n = pixels(level);
     units_.push_back(
         {.result = out * n,
-         .inside = (norm_results() * (in + out) + out) * n,
+         .inside = (in + 2 * out) * n,
          .backward = 3 * std::max(in, out) * n,
          .workspace = std::max(workspace(in, out, level, 1), workspace(out, out, level, 1)),
          .parameters = trained(9 * (in + out) * out + time * out + (in == out ? 0 : in * out))});

@@ -19,9 +19,6 @@ struct UNetInput {
   int64_t batch = 1;
   int64_t height = 64, width = 64;  // of the latents
   int64_t text_rows = 77;
-  // Whether norm and SiLU are one operator, which keeps what it took alone: fp32 and bf16 on the
-  // CPU.
-  bool fused_norms = true;
   // What the CPU computes in, by ways that need memory of their own (kernels/conv2d.h). Unset:
   // another device.
   std::optional<at::ScalarType> compute_on_cpu;

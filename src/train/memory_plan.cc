@@ -77,7 +77,6 @@ UNetInput largest_input(const Trainee& trainee, const Dataset& dataset, at::Scal
              bucket.size.width / kLatentScale};
   }
   input.text_rows = trainee.max_token_length + 2;  // between its first and last mark
-  input.fused_norms = trainee.device.is_cpu();
   if (trainee.device.is_cpu()) input.compute_on_cpu = compute;
   return input;
 }

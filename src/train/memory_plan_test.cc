@@ -94,16 +94,17 @@ TEST_F(Memory, FusedUpdatesHoldOneGradientAndWhatTheRuleNeeds) {
   EXPECT_GT(plan(trained, settings).peak, fused + plan(trained, settings).weights / 2);
 }
 
-// Winograd's sums of the gradient of 896 → 448 kernels, over 32 x 32 pixels, with their tiles.
+// Winograd's sums of the gradient of 896 → 448 kernels, over 16 x 16 pixels: most of them stands
+// above what is highest without.
 TEST_F(Memory, CountsWhatConvolutionsTakeWhereTheyRunOnTheCpu) {
   if (!gemm_is_fast()) GTEST_SKIP() << "this processor takes torch's convolutions";
-  dataset_.buckets[0].size = {512, 512};
+  dataset_.buckets[0].size = {256, 256};
   Trainee trained = trainee();
   MemorySettings settings = memory_settings(options_, trained);
-  settings.checkpointing = true;  // so that norms, which keep less on the CPU, count little
+  settings.checkpointing = settings.fused_backward = true;  // nothing is highest at the end
   const uint64_t on_cpu = plan(trained, settings).peak;
   trained.device = at::Device(at::kCUDA, 0);
-  EXPECT_GT(on_cpu, plan(trained, settings).peak + 4 * 16 * 896 * 448);
+  EXPECT_GT(on_cpu, plan(trained, settings).peak + 4 * 16 * 896 * 448 / 2);
 }
 
 TEST_F(Memory, CountsWhatAHypernetworkLearnsAndKeeps) {
