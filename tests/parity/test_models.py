@@ -236,6 +236,9 @@ def test_text(folders, tmp_path, family, clip_skip, chunks):
     model = pipeline.text_encoder
     # fp32: Transformers' causal mask cannot be made in fp64
     theirs = reference(model, inputs, text_forward(clip_skip, chunks), torch.float32)
+    for name, gradient in theirs[1].items():
+        if name.endswith("k_proj.bias"):
+            gradient.zero_()  # softmax does not see it; the rest is fp32's rounding
     assert_close(ours, theirs)
     if clip_skip <= 1:
         assert ours[1].keys() == model.state_dict().keys()
