@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "kernels/conv2d_ways.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/recorded.h"
 
 namespace sdtune {
 
@@ -16,6 +17,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr const char* kOperator = "sdtune::conv2d";
+constexpr const char* kBackwardOperator = "sdtune::conv2d_backward";
 constexpr const char* kStrideKey = "stride";
 constexpr const char* kPaddingKey = "padding";
 constexpr const char* kInputWayKey = "input_way";
@@ -71,17 +73,23 @@ at::Tensor result_of(const Conv2dCall& call, Conv2dWay way) {
   }
   const at::Tensor x = call.x.contiguous();
   const Conv2dCall dense = {x, call.weight, call.bias, call.stride, call.padding};
-  return way == Conv2dWay::kWinograd ? conv2d_by_winograd(dense) : conv2d_by_columns(dense);
+  return recorded(kOperator, {x, call.weight}, [&] {
+    return way == Conv2dWay::kWinograd ? conv2d_by_winograd(dense) : conv2d_by_columns(dense);
+  });
 }
 
 at::Tensor input_gradient_of(const Conv2dBackward& call, Conv2dWay way) {
-  return way == Conv2dWay::kWinograd ? conv2d_input_gradient_by_winograd(call)
-                                     : conv2d_input_gradient_by_columns(call);
+  return recorded(kBackwardOperator, {call.grad, call.x, call.weight}, [&] {
+    return way == Conv2dWay::kWinograd ? conv2d_input_gradient_by_winograd(call)
+                                       : conv2d_input_gradient_by_columns(call);
+  });
 }
 
 at::Tensor weight_gradient_of(const Conv2dBackward& call, Conv2dWay way) {
-  return way == Conv2dWay::kWinograd ? conv2d_weight_gradient_by_winograd(call)
-                                     : conv2d_weight_gradient_by_columns(call);
+  return recorded(kBackwardOperator, {call.grad, call.x, call.weight}, [&] {
+    return way == Conv2dWay::kWinograd ? conv2d_weight_gradient_by_winograd(call)
+                                       : conv2d_weight_gradient_by_columns(call);
+  });
 }
 
 // Which of the gradients of x, weight and bias are asked for.

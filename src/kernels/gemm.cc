@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/recorded.h"
+
 namespace sdtune {
 
 namespace {
@@ -64,16 +66,18 @@ StridedMatrix<const float> strided(const at::Tensor& matrix) {
 at::Tensor gemm(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
   TORCH_CHECK(a.size(1) == b.size(0), "matrices of ", a.sizes(), " and ", b.sizes(),
               " do not multiply");
-  const at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
-  const at::Tensor dense = bias.defined() ? bias.contiguous() : bias;
-  gemm({strided(a),
-        strided(b),
-        {c.mutable_data_ptr<float>(), c.size(1), 1},
-        c.size(0),
-        c.size(1),
-        a.size(1),
-        dense.defined() ? dense.const_data_ptr<float>() : nullptr});
-  return c;
+  return recorded("sdtune::mm", {a, b}, [&] {
+    const at::Tensor c = at::empty({a.size(0), b.size(1)}, a.options());
+    const at::Tensor dense = bias.defined() ? bias.contiguous() : bias;
+    gemm({strided(a),
+          strided(b),
+          {c.mutable_data_ptr<float>(), c.size(1), 1},
+          c.size(0),
+          c.size(1),
+          a.size(1),
+          dense.defined() ? dense.const_data_ptr<float>() : nullptr});
+    return c;
+  });
 }
 
 }  // namespace sdtune

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/gemm.h"
+#include "kernels/recorded.h"
 
 namespace sdtune {
 
@@ -61,8 +62,8 @@ at::Tensor result_by_gemm(const LinearCall& call) {
 }
 
 at::Tensor result_of(const LinearCall& call, LinearWay way) {
-  return way == LinearWay::kGemm ? result_by_gemm(call)
-                                 : at::linear(call.x, call.weight, call.bias);
+  if (way == LinearWay::kTorch) return at::linear(call.x, call.weight, call.bias);
+  return recorded(kOperator, {call.x, call.weight}, [&] { return result_by_gemm(call); });
 }
 
 at::Tensor product_of(const at::Tensor& a, const at::Tensor& b, LinearWay way) {
@@ -71,7 +72,9 @@ at::Tensor product_of(const at::Tensor& a, const at::Tensor& b, LinearWay way) {
 
 // As a product it takes half of sum()'s time where rows are wide.
 at::Tensor sum_of_rows(const at::Tensor& rows) {
-  return at::mm(at::ones({1, rows.size(0)}, rows.options()), rows).squeeze(0);
+  return recorded("sdtune::sum", {rows}, [&] {
+    return at::mm(at::ones({1, rows.size(0)}, rows.options()), rows).squeeze(0);
+  });
 }
 
 void refuse_second_derivative(const at::Tensor& grad, const variable_list& saved) {
