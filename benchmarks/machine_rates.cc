@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "base/system.h"
 #include "bench_device.h"
 
 namespace sdtune {
@@ -29,7 +30,9 @@ double shortest(c10::Device device, const std::function<void()>& work) {
 }  // namespace
 
 double product_rate(c10::Device device, at::ScalarType type, bool tiny) {
-  const int64_t side = tiny ? 64 : device.is_cuda() ? 8192 : 2048;
+  // What a processor does not compute in takes minutes at full size.
+  const bool is_slow = device.is_cpu() && type != at::kFloat && !processor_computes_bf16();
+  const int64_t side = tiny ? 64 : is_slow ? 256 : device.is_cuda() ? 8192 : 2048;
   const at::Tensor a = at::randn({side, side}).to(device, type);
   const at::Tensor b = at::randn({side, side}).to(device, type);
   at::Tensor out = at::empty_like(a);
