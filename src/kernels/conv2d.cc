@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "base/error.h"
 #include "base/system.h"
 #include "kernels/conv2d_ways.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/gradient_recording.h"
 #include "kernels/recorded.h"
 
 namespace sdtune {
@@ -127,14 +127,6 @@ struct Plan {
   Conv2dWays ways;
 };
 
-void refuse_second_derivative(const at::Tensor& grad, const variable_list& saved) {
-  if (!at::GradMode::is_enabled()) return;  // recorded only for a second derivative
-  if (grad.requires_grad() || saved[0].requires_grad() || saved[1].requires_grad()) {
-    throw Error("this convolution has no second derivative", kOperator,
-                "run the backward pass without create_graph");
-  }
-}
-
 struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const Plan& plan) {
@@ -151,7 +143,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    refuse_second_derivative(grads[0], saved);
+    refuse_second_derivative("this convolution", kOperator, {grads[0], saved[0], saved[1]});
     auto& kept = context->saved_data;
     const Mask mask = {context->needs_input_grad(0), context->needs_input_grad(1),
                        kept[kHasBiasKey].toBool() && context->needs_input_grad(2)};
@@ -190,11 +182,6 @@ Conv2dWays fastest_in_bfloat16(const Conv2dSizes& sizes) {
   return ways;
 }
 
-bool is_recorded(const Conv2dCall& call) {
-  return at::GradMode::is_enabled() && (call.x.requires_grad() || call.weight.requires_grad() ||
-                                        (call.bias.defined() && call.bias.requires_grad()));
-}
-
 }  // namespace
 
 int64_t Conv2dSizes::result_pixels() const {
@@ -223,7 +210,8 @@ at::Tensor conv2d(const Conv2dCall& call, const Conv2dWays& wanted) {
   const bool has_own_gradient =
       ways.input_gradient != Conv2dWay::kTorch || ways.weight_gradient != Conv2dWay::kTorch;
   const bool by_torch = ways.result == Conv2dWay::kTorch && !has_own_gradient;
-  if (by_torch || !is_recorded(call)) return result_of(call, ways.result);
+  if (by_torch || !is_recorded({call.x, call.weight, call.bias}))
+    return result_of(call, ways.result);
   const auto bias = call.bias.defined() ? std::optional(call.bias) : std::nullopt;
   return Conv2dFunction::apply(call.x, call.weight, bias, Plan{call.stride, call.padding, ways});
 }

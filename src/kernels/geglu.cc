@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/geglu_cpu.h"
+#include "kernels/gradient_recording.h"
 #include "kernels/storage_type.h"
 
 namespace sdtune {
@@ -110,12 +111,9 @@ class GegluFunction : public torch::autograd::Function<GegluFunction> {
 
 at::Tensor forward_with_autograd(const at::Tensor& x) { return GegluFunction::apply(x); }
 
-// Reached in a backward pass; gradients are recorded there only for a second derivative.
+// Reached in a backward pass.
 at::Tensor backward_with_autograd(const at::Tensor& grad, const at::Tensor& x) {
-  if (at::GradMode::is_enabled() && (grad.requires_grad() || x.requires_grad())) {
-    throw Error("GEGLU has no second derivative", kOperator,
-                "run the backward pass without create_graph");
-  }
+  refuse_second_derivative("GEGLU", kOperator, {grad, x});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   return call_backward(grad, x);
 }

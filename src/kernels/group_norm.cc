@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "kernels/gradient_recording.h"
 #include "kernels/group_norm_cpu.h"
 
 namespace sdtune {
@@ -86,12 +87,9 @@ void run(const GroupNormCall& call, const Layout& layout, at::Tensor& out) {
 }  // namespace
 
 bool takes_group_norm(const GroupNormCall& call) {
-  const bool records =
-      at::GradMode::is_enabled() &&
-      (call.x.requires_grad() || call.weight.requires_grad() || call.bias.requires_grad());
   const auto type = call.x.scalar_type();
-  return !records && call.x.device().is_cpu() && call.x.dim() == 4 && call.x.numel() > 0 &&
-         (type == at::kFloat || type == at::kBFloat16) &&
+  return !is_recorded({call.x, call.weight, call.bias}) && call.x.device().is_cpu() &&
+         call.x.dim() == 4 && call.x.numel() > 0 && (type == at::kFloat || type == at::kBFloat16) &&
          call.x.is_contiguous(at::MemoryFormat::ChannelsLast) && !call.x.is_contiguous();
 }
 

@@ -7,7 +7,7 @@
 
 #include <tuple>
 
-#include "base/error.h"
+#include "kernels/gradient_recording.h"
 
 namespace sdtune {
 
@@ -80,11 +80,7 @@ class GroupNormOnDevice : public torch::autograd::Function<GroupNormOnDevice> {
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    // In a backward pass gradients are recorded only for a second derivative.
-    if (at::GradMode::is_enabled() && grads[0].requires_grad()) {
-      throw Error("group norm has no second derivative", "sdtune::group_norm",
-                  "run the backward pass without create_graph");
-    }
+    refuse_second_derivative("group norm", "sdtune::group_norm", {grads[0]});
     const auto [x, weight, bias] =
         backward_of(grads[0], saved, context->saved_data["silu"].toBool());
     return {x,

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/error.h"
+#include "kernels/gradient_recording.h"
 #include "kernels/group_norm_planes_cpu.h"
 #include "kernels/storage_type.h"
 
@@ -174,11 +174,7 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    // In a backward pass gradients are recorded only for a second derivative.
-    if (at::GradMode::is_enabled() && grads[0].requires_grad()) {
-      throw Error("group norm has no second derivative", "sdtune::group_norm",
-                  "run the backward pass without create_graph");
-    }
+    refuse_second_derivative("group norm", "sdtune::group_norm", {grads[0]});
     const Rule rule{values_of(saved[1]), values_of(saved[2]), context->saved_data["eps"].toDouble(),
                     context->saved_data["silu"].toBool()};
     const Gradients made =

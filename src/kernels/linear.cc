@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "base/error.h"
 #include "kernels/gemm.h"
+#include "kernels/gradient_recording.h"
 #include "kernels/recorded.h"
 
 namespace sdtune {
@@ -77,15 +77,6 @@ at::Tensor sum_of_rows(const at::Tensor& rows) {
   });
 }
 
-void refuse_second_derivative(const at::Tensor& grad, const variable_list& saved) {
-  if (!at::GradMode::is_enabled()) return;  // recorded only for a second derivative
-  const auto is_recorded = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  if (is_recorded(grad) || is_recorded(saved[0]) || is_recorded(saved[1])) {
-    throw Error("this linear layer has no second derivative", kOperator,
-                "run the backward pass without create_graph");
-  }
-}
-
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const LinearWays& ways) {
@@ -102,7 +93,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    refuse_second_derivative(grads[0], saved);
+    refuse_second_derivative("this linear layer", kOperator, {grads[0], saved[0], saved[1]});
     auto& kept = context->saved_data;
     const auto way = [&](const char* key) { return static_cast<LinearWay>(kept[key].toInt()); };
     const at::Tensor &x = saved[0], &weight = saved[1], grad = rows_of(grads[0]);
@@ -121,11 +112,6 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
   }
 };
 
-bool is_recorded(const LinearCall& call) {
-  return at::GradMode::is_enabled() && (call.x.requires_grad() || call.weight.requires_grad() ||
-                                        (call.bias.defined() && call.bias.requires_grad()));
-}
-
 }  // namespace
 
 LinearWays fastest_linear_ways(const LinearCall& call) {
@@ -141,7 +127,8 @@ at::Tensor linear(const LinearCall& call, const LinearWays& wanted) {
   const bool has_own_gradient =
       ways.input_gradient != LinearWay::kTorch || ways.weight_gradient != LinearWay::kTorch;
   const bool by_torch = ways.result == LinearWay::kTorch && !has_own_gradient;
-  if (by_torch || !is_recorded(call)) return result_of(call, ways.result);
+  if (by_torch || !is_recorded({call.x, call.weight, call.bias}))
+    return result_of(call, ways.result);
   const auto bias = call.bias.defined() ? std::optional(call.bias) : std::nullopt;
   return LinearFunction::apply(call.x, call.weight, bias, ways);
 }
