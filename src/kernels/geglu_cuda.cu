@@ -1,6 +1,6 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include <type_traits>
 
+#include "kernels/cuda_element_switch.h"
 #include "kernels/geglu_cuda.h"
 
 namespace sdtune {
@@ -112,27 +112,15 @@ cudaError_t backward(const GegluBackwardLaunch& launch, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_geglu_forward(const GegluForwardLaunch& launch, cudaStream_t stream) {
-  switch (launch.element) {
-    case CudaElement::kBFloat16:
-      return forward<__nv_bfloat16>(launch, stream);
-    case CudaElement::kHalf:
-      return forward<__half>(launch, stream);
-    case CudaElement::kFloat:
-      return forward<float>(launch, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_cuda_element(launch.element, [&](auto* element) {
+    return forward<std::remove_pointer_t<decltype(element)>>(launch, stream);
+  });
 }
 
 cudaError_t launch_geglu_backward(const GegluBackwardLaunch& launch, cudaStream_t stream) {
-  switch (launch.element) {
-    case CudaElement::kBFloat16:
-      return backward<__nv_bfloat16>(launch, stream);
-    case CudaElement::kHalf:
-      return backward<__half>(launch, stream);
-    case CudaElement::kFloat:
-      return backward<float>(launch, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_cuda_element(launch.element, [&](auto* element) {
+    return backward<std::remove_pointer_t<decltype(element)>>(launch, stream);
+  });
 }
 
 }  // namespace sdtune

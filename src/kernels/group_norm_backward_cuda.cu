@@ -1,3 +1,6 @@
+#include <type_traits>
+
+#include "kernels/cuda_element_switch.h"
 #include "kernels/group_norm_parts_cuda.h"
 
 namespace sdtune {
@@ -187,15 +190,9 @@ cudaError_t backward(const GroupNormBackwardLaunch& launch, cudaStream_t stream)
 }  // namespace
 
 cudaError_t launch_group_norm_backward(const GroupNormBackwardLaunch& launch, cudaStream_t stream) {
-  switch (launch.element) {
-    case CudaElement::kBFloat16:
-      return backward<__nv_bfloat16>(launch, stream);
-    case CudaElement::kHalf:
-      return backward<__half>(launch, stream);
-    case CudaElement::kFloat:
-      return backward<float>(launch, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_cuda_element(launch.element, [&](auto* element) {
+    return backward<std::remove_pointer_t<decltype(element)>>(launch, stream);
+  });
 }
 
 }  // namespace sdtune

@@ -1,3 +1,6 @@
+#include <type_traits>
+
+#include "kernels/cuda_element_switch.h"
 #include "kernels/group_norm_parts_cuda.h"
 
 namespace sdtune {
@@ -135,15 +138,9 @@ int64_t group_norm_scratch(const GroupNormShape& shape) {
 }
 
 cudaError_t launch_group_norm_forward(const GroupNormForwardLaunch& launch, cudaStream_t stream) {
-  switch (launch.element) {
-    case CudaElement::kBFloat16:
-      return forward<__nv_bfloat16>(launch, stream);
-    case CudaElement::kHalf:
-      return forward<__half>(launch, stream);
-    case CudaElement::kFloat:
-      return forward<float>(launch, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_cuda_element(launch.element, [&](auto* element) {
+    return forward<std::remove_pointer_t<decltype(element)>>(launch, stream);
+  });
 }
 
 }  // namespace sdtune

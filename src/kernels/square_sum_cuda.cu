@@ -1,6 +1,6 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include <type_traits>
 
+#include "kernels/cuda_element_switch.h"
 #include "kernels/square_sum_cuda.h"
 #include "kernels/tensor_table.h"
 
@@ -83,15 +83,9 @@ int64_t square_sum_parts(const SquareSumLaunch& launch) {
 }
 
 cudaError_t launch_square_sums(const SquareSumLaunch& launch, double* sums, cudaStream_t stream) {
-  switch (launch.element) {
-    case CudaElement::kBFloat16:
-      return launch_squares<__nv_bfloat16>(launch, sums, stream);
-    case CudaElement::kHalf:
-      return launch_squares<__half>(launch, sums, stream);
-    case CudaElement::kFloat:
-      return launch_squares<float>(launch, sums, stream);
-  }
-  return cudaErrorInvalidValue;
+  return with_cuda_element(launch.element, [&](auto* element) {
+    return launch_squares<std::remove_pointer_t<decltype(element)>>(launch, sums, stream);
+  });
 }
 
 cudaError_t launch_sum(const double* sums, int64_t count, double* out, cudaStream_t stream) {
