@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <cmath>
 #include <vector>
 
 #include "kernels/adamw_cpu.h"
@@ -26,21 +25,6 @@ void check(const AdamWTensors& tensors) {
                 "AdamW's tensors are laid out alike, not as ", tensor.sizes(), " beside ",
                 weight.sizes());
   }
-}
-
-AdamWFactors factors(const AdamWRule& rule, int64_t time) {
-  const auto f = [](double value) { return static_cast<float>(value); };
-  const auto t = static_cast<double>(time);
-  return {.gradient_scale = f(rule.gradient_scale),
-          .beta1 = f(rule.beta1),
-          .beta2 = f(rule.beta2),
-          .rest1 = f(1 - rule.beta1),
-          .rest2 = f(1 - rule.beta2),
-          .keep = rule.decoupled ? f(1 - rule.rate * rule.weight_decay) : 1.0F,
-          .decay = rule.decoupled ? 0.0F : f(rule.weight_decay),
-          .rate = f(rule.rate / (1 - std::pow(rule.beta1, t))),
-          .root = f(1 / std::sqrt(1 - std::pow(rule.beta2, t))),
-          .eps = f(rule.eps)};
 }
 
 AdamWRun whole(const AdamWTensors& t) {
@@ -67,19 +51,20 @@ AdamWRun part(AdamWRun run, const TensorChunk& chunk) {
 
 void update_adamw(std::span<const AdamWTensors> tensors, const AdamWRule& rule) {
   std::vector<AdamWRun> runs;
-  std::vector<AdamWFactors> factors_of;
+  const AdamWNumbers numbers = adamw_numbers(rule);
+  std::vector<AdamWCorrections> corrections;
   std::vector<int64_t> sizes;
   for (const AdamWTensors& each : tensors) {
     check(each);
     runs.push_back(whole(each));
-    factors_of.push_back(factors(rule, each.time));
+    corrections.push_back(adamw_corrections(numbers, static_cast<double>(each.time)));
     sizes.push_back(runs.back().count);
   }
   const std::vector<TensorChunk> chunks = tensor_chunks(sizes);
   at::parallel_for(0, std::ssize(chunks), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const TensorChunk& chunk = chunks[i];
-      adamw_cpu(part(runs[chunk.tensor], chunk), factors_of[chunk.tensor]);
+      adamw_cpu(part(runs[chunk.tensor], chunk), numbers, corrections[chunk.tensor]);
     }
   });
 }

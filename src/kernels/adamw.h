@@ -8,17 +8,9 @@
 #include <cstdint>
 #include <span>
 
-namespace sdtune {
+#include "kernels/adamw_update.h"
 
-struct AdamWRule {
-  double rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0.01;
-  bool decoupled = true;      // off is Adam, whose weight decay is part of the gradient
-  double gradient_scale = 1;  // a gradient counts as this times what it is
-};
+namespace sdtune {
 
 // All fp32 on the CPU, dense, of one shape and one layout.
 struct AdamWTensors {

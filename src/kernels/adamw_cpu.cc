@@ -1,41 +1,36 @@
 #include "kernels/adamw_cpu.h"
 
-#include <cmath>
+#include "kernels/cpu_loops.h"
 
 namespace sdtune {
 
 namespace {
 
 template <bool kAmsgrad>
-SDTUNE_INLINE void update(const AdamWRun& run, AdamWFactors f) {
+SDTUNE_INLINE void update(const AdamWRun& run, AdamWNumbers numbers, AdamWCorrections corrections) {
   float* __restrict weight = run.weight;
   const float* __restrict gradient = run.gradient;
   float* __restrict exp_avg = run.exp_avg;
   float* __restrict exp_avg_sq = run.exp_avg_sq;
   float* __restrict max_exp_avg_sq = run.max_exp_avg_sq;
   for (int64_t i = 0; i < run.count; ++i) {
-    const float w = weight[i];
-    const float g = f.gradient_scale * gradient[i] + f.decay * w;
-    const float m = f.beta1 * exp_avg[i] + f.rest1 * g;
-    const float v = f.beta2 * exp_avg_sq[i] + f.rest2 * g * g;
-    exp_avg[i] = m;
-    exp_avg_sq[i] = v;
-    float largest = v;
-    if constexpr (kAmsgrad) {
-      largest = max_exp_avg_sq[i] > v ? max_exp_avg_sq[i] : v;
-      max_exp_avg_sq[i] = largest;
-    }
-    weight[i] = f.keep * w - f.rate * m / (std::sqrt(largest) * f.root + f.eps);
+    AdamWElement e{weight[i], exp_avg[i], exp_avg_sq[i], kAmsgrad ? max_exp_avg_sq[i] : 0.0F};
+    update_adamw_element<kAmsgrad>(e, gradient[i], numbers, corrections);
+    weight[i] = e.weight;
+    exp_avg[i] = e.exp_avg;
+    exp_avg_sq[i] = e.exp_avg_sq;
+    if constexpr (kAmsgrad) max_exp_avg_sq[i] = e.max_exp_avg_sq;
   }
 }
 
 }  // namespace
 
-SDTUNE_EACH_WIDTH void adamw_cpu(const AdamWRun& run, const AdamWFactors& factors) {
+SDTUNE_EACH_WIDTH void adamw_cpu(const AdamWRun& run, const AdamWNumbers& numbers,
+                                 const AdamWCorrections& corrections) {
   if (run.max_exp_avg_sq != nullptr) {
-    update<true>(run, factors);
+    update<true>(run, numbers, corrections);
   } else {
-    update<false>(run, factors);
+    update<false>(run, numbers, corrections);
   }
 }
 

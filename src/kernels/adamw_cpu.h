@@ -2,19 +2,9 @@
 // adamw.cc splits the tensors.
 #pragma once
 
-#include "kernels/cpu_loops.h"
+#include "kernels/adamw_update.h"
 
 namespace sdtune {
-
-struct AdamWFactors {
-  float gradient_scale;
-  float beta1, beta2, rest1, rest2;  // rest = 1 - beta
-  float keep;                        // what decay leaves of a weight
-  float decay;                       // the decay that joins the gradient
-  float rate;                        // learning rate / (1 - beta1^time)
-  float root;                        // 1 / √(1 - beta2^time)
-  float eps;
-};
 
 // [count] each. max_exp_avg_sq is null without amsgrad.
 struct AdamWRun {
@@ -26,6 +16,7 @@ struct AdamWRun {
   int64_t count;
 };
 
-void adamw_cpu(const AdamWRun& run, const AdamWFactors& factors);
+void adamw_cpu(const AdamWRun& run, const AdamWNumbers& numbers,
+               const AdamWCorrections& corrections);
 
 }  // namespace sdtune

@@ -1,5 +1,5 @@
-// AdamW's rule for one element and one tensor's step, as the CUDA kernel computes them. It never
-// includes torch; adamw_test.cc holds it against the CPU's loop.
+// AdamW's rule for one element and one tensor's step, as the CPU's loop and the CUDA kernel compute
+// them. It never includes torch.
 #pragma once
 
 #include <cmath>
@@ -8,6 +8,16 @@
 #include "kernels/on_both.h"
 
 namespace sdtune {
+
+struct AdamWRule {
+  double rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  bool decoupled = true;      // off is Adam, whose weight decay is part of the gradient
+  double gradient_scale = 1;  // a gradient counts as this times what it is
+};
 
 // What is the same for all tensors of a step.
 struct AdamWNumbers {
@@ -18,6 +28,19 @@ struct AdamWNumbers {
   float eps;
   float gradient_scale;  // a gradient counts as this times what it is
 };
+
+inline AdamWNumbers adamw_numbers(const AdamWRule& rule) {
+  const auto f = [](double value) { return static_cast<float>(value); };
+  return {rule.rate,
+          rule.beta1,
+          rule.beta2,
+          f(1 - rule.beta1),
+          f(1 - rule.beta2),
+          rule.decoupled ? f(1 - rule.rate * rule.weight_decay) : 1.0F,
+          rule.decoupled ? 0.0F : f(rule.weight_decay),
+          f(rule.eps),
+          f(rule.gradient_scale)};
+}
 
 // What corrects moments that were 0 at first.
 struct AdamWCorrections {

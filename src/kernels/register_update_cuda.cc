@@ -34,19 +34,9 @@ void check_number(const at::Tensor& number, const at::Device& device) {
 }
 
 // As adamw_'s numbers are packed in adamw_device.cc.
-AdamWNumbers numbers_of(at::ArrayRef<double> n, bool decoupled) {
+AdamWRule rule_of(at::ArrayRef<double> n, bool decoupled) {
   TORCH_CHECK(n.size() == 6, "sdtune::adamw_ takes other numbers");
-  const auto f = [](double value) { return static_cast<float>(value); };
-  const double rate = n[0], beta1 = n[1], beta2 = n[2], eps = n[3], decay = n[4];
-  return {.rate = rate,
-          .beta1 = beta1,
-          .beta2 = beta2,
-          .rest1 = f(1 - beta1),
-          .rest2 = f(1 - beta2),
-          .keep = decoupled ? f(1 - rate * decay) : 1.0F,
-          .decay = decoupled ? 0.0F : f(decay),
-          .eps = f(eps),
-          .gradient_scale = f(n[5])};
+  return {n[0], n[1], n[2], n[3], n[4], decoupled, n[5]};
 }
 
 void adamw_on_cuda(at::TensorList weights, at::TensorList gradients, at::TensorList exp_avg,
@@ -76,10 +66,10 @@ void adamw_on_cuda(at::TensorList weights, at::TensorList gradients, at::TensorL
                     times[i].mutable_data_ptr<float>(), corrections + i, weights[i].numel()});
   }
   if (scale) check_number(*scale, device);
-  C10_CUDA_CHECK(
-      launch_adamw({rows.data(), static_cast<int64_t>(size), numbers_of(numbers, decoupled),
-                    scale ? scale->const_data_ptr<float>() : nullptr},
-                   c10::cuda::getCurrentCUDAStream()));
+  C10_CUDA_CHECK(launch_adamw(
+      {rows.data(), static_cast<int64_t>(size), adamw_numbers(rule_of(numbers, decoupled)),
+       scale ? scale->const_data_ptr<float>() : nullptr},
+      c10::cuda::getCurrentCUDAStream()));
 }
 
 // The types in the order in which they are summed, so that the order of equal runs is equal.
