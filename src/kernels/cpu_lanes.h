@@ -3,13 +3,12 @@
 // processor with vectors of eight GCC 12 takes longer ones apart number by number.
 #pragma once
 
-#include "kernels/cpu_loops.h"
+#include "kernels/cpu_vectors.h"
 
 namespace sdtune {
 
-using Floats = float __attribute__((vector_size(32)));
+using Floats = Eight;
 using Words = uint32_t __attribute__((vector_size(32)));
-using Lanes = int32_t __attribute__((vector_size(32)));  // places, for __builtin_shuffle
 inline constexpr int kLanes = 8;
 
 // e^y, held at e^-87.3 below and e^88 above. Relative error under 2e-7. (Of single floats GCC would
@@ -22,14 +21,8 @@ SDTUNE_INLINE Floats exp_of(Floats y) {
   return exp_near_zero(rest_of(y, n)) * bits_as<Floats>(scale);
 }
 
-SDTUNE_INLINE Floats load_lanes(const float* from) {
-  Floats values;
-  __builtin_memcpy(&values, from, sizeof(values));
-  return values;
-}
-SDTUNE_INLINE void store_lanes(Floats values, float* to) {
-  __builtin_memcpy(to, &values, sizeof(values));
-}
+SDTUNE_INLINE Floats load_lanes(const float* from) { return load_vector<Floats>(from); }
+SDTUNE_INLINE void store_lanes(Floats values, float* to) { store_vector(values, to); }
 
 SDTUNE_INLINE Floats load_lanes(const BFloat16Bits* from) {
   using Halves = uint16_t __attribute__((vector_size(2 * kLanes)));
@@ -79,9 +72,7 @@ SDTUNE_INLINE Doubles load_doubles(const T* from) {
 }
 SDTUNE_INLINE Doubles load_doubles(const float* from) {
   using HalfFloats = float __attribute__((vector_size(kDoubles * sizeof(float))));
-  HalfFloats values;
-  __builtin_memcpy(&values, from, sizeof(values));
-  return __builtin_convertvector(values, Doubles);
+  return __builtin_convertvector(load_vector<HalfFloats>(from), Doubles);
 }
 
 }  // namespace sdtune

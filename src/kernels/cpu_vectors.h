@@ -7,6 +7,7 @@
 namespace sdtune {
 
 using Eight = float __attribute__((vector_size(32)));
+using Places = int32_t __attribute__((vector_size(32)));  // in two of Eight, for __builtin_shuffle
 using Sixteen = float __attribute__((vector_size(64)));
 
 template <class V>

@@ -11,23 +11,22 @@ namespace {
 constexpr int kSide = 8;
 
 SDTUNE_INLINE void transpose(Eight (&m)[kSide]) {
-  using Order = int32_t __attribute__((vector_size(32)));
   Eight pairs[kSide], fours[kSide];
 #pragma GCC unroll 4
   for (int i = 0; i < kSide; i += 2) {
-    pairs[i] = __builtin_shuffle(m[i], m[i + 1], Order{0, 8, 1, 9, 4, 12, 5, 13});
-    pairs[i + 1] = __builtin_shuffle(m[i], m[i + 1], Order{2, 10, 3, 11, 6, 14, 7, 15});
+    pairs[i] = __builtin_shuffle(m[i], m[i + 1], Places{0, 8, 1, 9, 4, 12, 5, 13});
+    pairs[i + 1] = __builtin_shuffle(m[i], m[i + 1], Places{2, 10, 3, 11, 6, 14, 7, 15});
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kSide; ++i) {
     const Eight &a = pairs[i / 4 * 4 + i % 4 / 2], &b = pairs[i / 4 * 4 + i % 4 / 2 + 2];
-    fours[i] = i % 2 == 0 ? __builtin_shuffle(a, b, Order{0, 1, 8, 9, 4, 5, 12, 13})
-                          : __builtin_shuffle(a, b, Order{2, 3, 10, 11, 6, 7, 14, 15});
+    fours[i] = i % 2 == 0 ? __builtin_shuffle(a, b, Places{0, 1, 8, 9, 4, 5, 12, 13})
+                          : __builtin_shuffle(a, b, Places{2, 3, 10, 11, 6, 7, 14, 15});
   }
 #pragma GCC unroll 4
   for (int i = 0; i < kSide / 2; ++i) {
-    m[i] = __builtin_shuffle(fours[i], fours[i + 4], Order{0, 1, 2, 3, 8, 9, 10, 11});
-    m[i + 4] = __builtin_shuffle(fours[i], fours[i + 4], Order{4, 5, 6, 7, 12, 13, 14, 15});
+    m[i] = __builtin_shuffle(fours[i], fours[i + 4], Places{0, 1, 2, 3, 8, 9, 10, 11});
+    m[i + 4] = __builtin_shuffle(fours[i], fours[i + 4], Places{4, 5, 6, 7, 12, 13, 14, 15});
   }
 }
 

@@ -11,8 +11,9 @@ namespace {
 
 // Of two vectors side by side: the numbers at even and at odd places, and both numbers of each
 // place in turn, for the first and the second half of them.
-constexpr Lanes kEvenLanes = {0, 2, 4, 6, 8, 10, 12, 14}, kOddLanes = {1, 3, 5, 7, 9, 11, 13, 15};
-constexpr Lanes kFirstPairs = {0, 8, 1, 9, 2, 10, 3, 11}, kLastPairs = {4, 12, 5, 13, 6, 14, 7, 15};
+constexpr Places kEvenLanes = {0, 2, 4, 6, 8, 10, 12, 14}, kOddLanes = {1, 3, 5, 7, 9, 11, 13, 15};
+constexpr Places kFirstPairs = {0, 8, 1, 9, 2, 10, 3, 11},
+                 kLastPairs = {4, 12, 5, 13, 6, 14, 7, 15};
 
 // A picture with a border of 0, whose even and odd pixels of a row stand apart: tile i takes
 // even[i], odd[i], even[i + 1] and odd[i + 1].
