@@ -6,41 +6,13 @@
 
 #include "base/error.h"
 #include "kernels/group_norm_element.h"
+#include "kernels/group_norm_for_test.h"
 #include "kernels/load_cuda.h"
 
 namespace sdtune {
 namespace {
 
 constexpr double kEps = 1e-5;
-
-struct Tensors {
-  at::Tensor x, weight, bias, grad;
-};
-
-// x and its gradient of `type`; `mean`: how far x is from zero.
-Tensors make_tensors(at::IntArrayRef shape, at::ScalarType type, double mean = 0) {
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
-  Tensors made;
-  made.x = (at::randn(shape, generator) * 2 + mean).to(type);
-  made.weight = at::randn({shape[1]}, generator);
-  made.bias = at::randn({shape[1]}, generator);
-  made.grad = at::randn(shape, generator).to(type);
-  return made;
-}
-
-struct Results {
-  at::Tensor out, x, weight, bias;
-};
-
-template <class Function>
-Results run(const Tensors& tensors, Function function) {
-  const at::Tensor x = tensors.x.detach().requires_grad_(true);
-  const at::Tensor weight = tensors.weight.detach().requires_grad_(true);
-  const at::Tensor bias = tensors.bias.detach().requires_grad_(true);
-  const at::Tensor out = function(x, weight, bias);
-  const auto grads = torch::autograd::grad({out}, {x, weight, bias}, {tensors.grad});
-  return {out.detach(), grads[0], grads[1], grads[2]};
-}
 
 // torch's, on the CPU in fp64.
 Results exact(const Tensors& t, int64_t groups, bool silu) {

@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
+#include "kernels/group_norm_for_test.h"
 
 namespace sdtune {
 namespace {
@@ -17,38 +18,6 @@ struct Case {
   int64_t groups;
   double mean = 0;
 };
-
-struct Tensors {
-  at::Tensor x, weight, bias, grad;
-
-  Tensors to(at::ScalarType type) const {
-    return {x.to(type), weight.to(type), bias.to(type), grad.to(type)};
-  }
-};
-
-Tensors make_tensors(const Case& c, at::ScalarType type) {
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
-  Tensors made;
-  made.x = (at::randn(c.shape, generator) * 2 + c.mean).to(type);
-  made.weight = at::randn({c.shape[1]}, generator);
-  made.bias = at::randn({c.shape[1]}, generator);
-  made.grad = at::randn(c.shape, generator).to(type);
-  return made;
-}
-
-struct Results {
-  at::Tensor out, x, weight, bias;
-};
-
-template <class Function>
-Results run(const Tensors& tensors, Function function) {
-  const at::Tensor x = tensors.x.detach().requires_grad_(true);
-  const at::Tensor weight = tensors.weight.detach().requires_grad_(true);
-  const at::Tensor bias = tensors.bias.detach().requires_grad_(true);
-  const at::Tensor out = function(x, weight, bias);
-  const auto grads = torch::autograd::grad({out}, {x, weight, bias}, {tensors.grad});
-  return {out.detach(), grads[0], grads[1], grads[2]};
-}
 
 Results ours(const Tensors& tensors, int64_t groups, bool silu) {
   return run(tensors, [&](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -87,7 +56,7 @@ TEST(GroupNormPlanes, HasTheExactResultAndGradients) {
     for (const bool silu : {false, true}) {
       SCOPED_TRACE(testing::Message() << "shape " << c.shape[0] << " x " << c.shape[1] << " x …, "
                                       << c.groups << " groups, silu " << silu);
-      const Tensors single = make_tensors(c, at::kFloat);
+      const Tensors single = make_tensors(c.shape, at::kFloat, c.mean);
       const Results exact = torchs(single.to(at::kDouble), c.groups, silu);
       // Groups of two values that are nearly the same are what fp32 itself has little left of.
       const double fp32s = distance(torchs(single, c.groups, silu).x, exact.x);
@@ -100,7 +69,7 @@ TEST(GroupNormPlanes, HasTheExactResultAndGradients) {
 TEST(GroupNormPlanes, RoundsOnceToBf16) {
   for (const Case& c : kCases) {
     for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-      Tensors half = make_tensors(c, at::kBFloat16);
+      Tensors half = make_tensors(c.shape, at::kBFloat16, c.mean);
       half.weight = half.weight.to(type);
       half.bias = half.bias.to(type);
       const Results found = ours(half, c.groups, true);
@@ -115,13 +84,13 @@ TEST(GroupNormPlanes, RoundsOnceToBf16) {
 
 TEST(GroupNormPlanes, KeepsItsDigitsFarFromZero) {
   const Case far{{1, 64, 24, 24}, 32, 300};
-  const Tensors tensors = make_tensors(far, at::kFloat);
+  const Tensors tensors = make_tensors(far.shape, at::kFloat, far.mean);
   EXPECT_LT(distance(ours(tensors, 32, false).out, torchs(tensors.to(at::kDouble), 32, false).out),
             1e-4);
 }
 
 TEST(GroupNormPlanes, IsTheSameForEveryThreadCount) {
-  const Tensors tensors = make_tensors({{2, 32, 30, 30}, 8}, at::kFloat);
+  const Tensors tensors = make_tensors({2, 32, 30, 30}, at::kFloat);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
   const Results alone = ours(tensors, 8, true);
@@ -134,7 +103,7 @@ TEST(GroupNormPlanes, IsTheSameForEveryThreadCount) {
 }
 
 TEST(GroupNormPlanes, RefusesASecondDerivative) {
-  const Tensors tensors = make_tensors({{1, 4, 3, 3}, 2}, at::kFloat);
+  const Tensors tensors = make_tensors({1, 4, 3, 3}, at::kFloat);
   const at::Tensor x = tensors.x.detach().requires_grad_(true);
   const at::Tensor grad = tensors.grad.detach().requires_grad_(true);
   const at::Tensor out = group_norm_planes({x, 2, tensors.weight, tensors.bias, kEps, true});
@@ -143,7 +112,7 @@ TEST(GroupNormPlanes, RefusesASecondDerivative) {
 }
 
 TEST(GroupNormPlanes, LeavesOtherLayoutsAndTypesAlone) {
-  const Tensors t = make_tensors({{1, 8, 6, 6}, 4}, at::kFloat);
+  const Tensors t = make_tensors({1, 8, 6, 6}, at::kFloat);
   const auto takes = [&](const at::Tensor& x) {
     return takes_group_norm_planes({x, 4, t.weight, t.bias, kEps, true});
   };
