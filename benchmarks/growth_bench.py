@@ -18,14 +18,11 @@ import os
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
 from loader_bench import SETTLED_S, make_data
-from step_bench import ROOT, machine, quiet, run_lines, whole
-
-sys.path.insert(0, str(ROOT / "tests"))
+from step_bench import ROOT, machine, now, quiet, run_lines, whole
 
 BATCHES, SIDES, TOKENS, PICTURES = (1, 2, 4), (256, 384, 512), (75, 150, 225), (100, 1000, 10_000, 100_000)
 TINY = {"batch": (1, 2), "side": (64, 128), "tokens": (75, 225), "pictures": (20, 60)}
@@ -83,16 +80,14 @@ def run_training(work, count, arguments):
 
 
 def run_round(number, axes, work, arguments):
-    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates",
-                       *(["--tiny"] if arguments.tiny else [])], arguments.lock)[0]
-    load = os.getloadavg()[0]
+    machine_now = now(arguments)
     cases = [(axis, value) for axis, values in axes.items() for value in values]
     runs = []
     for axis, value in cases if number % 2 == 0 else reversed(cases):
         made = run_training(work, value, arguments) if axis == "pictures" else run_bench(axis, value, arguments)
         runs.append({"axis": axis, "value": value, **made})
         print(f"round {number + 1}: {axis} {value}: {statistics.median(made['seconds']):.3f} s", flush=True)
-    return {"rates": rates, "load": load, "runs": runs}
+    return {**machine_now, "runs": runs}
 
 
 def runs_of(rounds, axis, value):

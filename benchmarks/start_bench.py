@@ -20,12 +20,10 @@ import sys
 import tempfile
 import time
 
-from step_bench import ROOT, machine, quiet, run_lines
+from step_bench import ROOT, machine, now, peak_and_ratio, quiet
 from step_peers import TEXT, UNET, VAE
 
-sys.path.insert(0, str(ROOT / "tests"))
-
-from running import draw_pictures, train_args  # noqa: E402
+from running import draw_pictures, train_args  # found on the path that step_bench adds
 
 PARTS = ("ready", "read", "step")  # imports or libraries, weights, and the rest
 POLL_S = 0.005
@@ -107,15 +105,13 @@ LEGS = {"sdtune": start_sdtune, "diffusers": start_peer}
 
 
 def run_round(number, work, arguments):
-    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates",
-                       *(["--tiny"] if arguments.tiny else [])], arguments.lock)[0]
-    load = os.getloadavg()[0]
+    machine_now = now(arguments)
     runs = []
     for leg in LEGS if number % 2 == 0 else reversed(LEGS):
         with quiet(arguments.lock):
             runs.append({"leg": leg, **LEGS[leg](work, arguments)})
     print(f"round {number + 1}: " + ", ".join(f"{run['leg']} {run['whole']:.2f}" for run in runs) + " s", flush=True)
-    return {"rates": rates, "load": load, "runs": runs}
+    return {**machine_now, "runs": runs}
 
 
 def summary(rounds):
@@ -139,8 +135,7 @@ def print_table(result):
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for leg, row in result["summary"].items():
         times = " | ".join(f"{row[part]:.2f} s" for part in (*PARTS, "whole"))
-        print(f"| {leg} | {times} | {row['peak_bytes'] / 1e9:.2f} GB | "
-              f"{row['ratio']:.2f} × ({row['ratio_least']:.2f}–{row['ratio_most']:.2f}) |")
+        print(f"| {leg} | {times} | {peak_and_ratio(row)} |")
 
 
 def parse_arguments():

@@ -28,6 +28,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from running import PROCESSOR_FLAGS  # noqa: E402
+
 LOW_MEMORY = ["--precision=full_bf16", "--optimizer=AdamW8bit", "--checkpointing", "--fused-backward"]
 OURS = {"sdtune": [], "sdtune-fused-backward": ["--fused-backward"], "sdtune-low-memory": LOW_MEMORY}
 DEFAULT_LEGS = {
@@ -77,14 +81,19 @@ def run_leg(leg, arguments):
     return {"leg": leg, "steps": lines[:-1], **lines[-1]}
 
 
-def run_round(number, legs, arguments):
+def now(arguments):
+    """What the machine can do at the moment, and how busy it is."""
     rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates",
                        *(["--tiny"] if arguments.tiny else [])], arguments.lock)[0]
-    load = os.getloadavg()[0]
+    return {"rates": rates, "load": os.getloadavg()[0]}
+
+
+def run_round(number, legs, arguments):
+    machine_now = now(arguments)
     runs = [run_leg(leg, arguments) for leg in (legs if number % 2 == 0 else reversed(legs))]
     told = ", ".join(f"{run['leg']} {statistics.median(map(whole, run['steps'])):.2f}" for run in runs)
     print(f"round {number + 1}: {told} s", flush=True)
-    return {"rates": rates, "load": load, "runs": runs}
+    return {**machine_now, "runs": runs}
 
 
 def median_of_leg(one, leg):
@@ -111,16 +120,10 @@ def summary(rounds, legs):
     return result
 
 
-def processor_flags():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-
-
 def machine(rounds):
     def median(name):
         return statistics.median(one["rates"][name] for one in rounds)
 
-    flags = processor_flags()
     return {
         "date": datetime.date.today().isoformat(),
         "processor": rounds[0]["rates"]["processor"],
@@ -131,8 +134,14 @@ def machine(rounds):
         "load": [one["load"] for one in rounds],
         "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name)
                                                              for name in PACKAGES}},
-        "flags": flags,
+        "flags": sorted(PROCESSOR_FLAGS),
     }
+
+
+def peak_and_ratio(row):
+    """The ends of a leg's line."""
+    return (f"{row['peak_bytes'] / 1e9:.2f} GB | "
+            f"{row['ratio']:.2f} × ({row['ratio_least']:.2f}–{row['ratio_most']:.2f})")
 
 
 def print_table(result):
@@ -147,8 +156,7 @@ def print_table(result):
     print("| --- |" + " ---: |" * (len(parts) + 3))
     for leg, row in result["summary"].items():
         times = " | ".join(f"{row[part]:.3f}" for part in (*parts, "whole"))
-        print(f"| {leg} | {times} | {row['peak_bytes'] / 1e9:.2f} GB | "
-              f"{row['ratio']:.2f} × ({row['ratio_least']:.2f}–{row['ratio_most']:.2f}) |")
+        print(f"| {leg} | {times} | {peak_and_ratio(row)} |")
 
 
 def parse_arguments():
