@@ -1,7 +1,6 @@
 #include "kernels/conv2d.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Allocator.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "kernels/gemm_cpu.h"
+#include "kernels/memory_meter.h"
 
 namespace sdtune {
 namespace {
@@ -315,26 +315,12 @@ TEST(Conv2d, TakesColumnsInBFloat16WhereTheProcessorComputesIt) {
   expect_torch(fastest_ways_of({1, 256, 256, 32, 32}, at::kBFloat16));
 }
 
-// Watches the tensors that this thread makes.
-class MostMemory : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
-    now_ += bytes;
-    most_ = std::max(most_, now_);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t most() const { return most_; }
-
- private:
-  int64_t now_ = 0, most_ = 0;
-};
-
 template <class Work>
 int64_t most_bytes(Work work) {
-  const auto memory = std::make_shared<MostMemory>();
+  const auto memory = std::make_shared<MemoryMeter>();
   const c10::DebugInfoGuard watched(c10::DebugInfoKind::PROFILER_STATE, memory);
   work();
-  return memory->most();
+  return memory->peak_since_start();
 }
 
 // The workspace, what is made, and small tensors beside.

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/system.h"
+#include "kernels/memory_meter.h"
 
 namespace sdtune {
 namespace {
@@ -110,24 +110,15 @@ TEST_F(KeptMemory, SaysWhatItCannotGive) {
   }
 }
 
-class Meter : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t change, size_t, size_t, at::Device) override {
-    bytes += change;
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t bytes = 0;
-};
-
 TEST_F(KeptMemory, IsReportedToTorchsProfiler) {
-  const auto meter = std::make_shared<Meter>();
+  const auto meter = std::make_shared<MemoryMeter>();
   const c10::DebugInfoGuard metered(c10::DebugInfoKind::PROFILER_STATE, meter);
   {
     const at::Tensor small = at::empty({100}, at::kByte);
     const at::Tensor large = at::empty({3 * kMegabyte}, at::kByte);
-    EXPECT_EQ(meter->bytes, 100 + 3 * kMegabyte);
+    EXPECT_EQ(meter->now(), 100 + 3 * kMegabyte);
   }
-  EXPECT_EQ(meter->bytes, 0);
+  EXPECT_EQ(meter->now(), 0);
 }
 
 TEST_F(KeptMemory, ServesSeveralThreads) {

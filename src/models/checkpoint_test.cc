@@ -1,8 +1,6 @@
 #include "models/checkpoint.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
@@ -11,6 +9,7 @@
 #include <memory>
 
 #include "base/philox.h"
+#include "kernels/memory_meter.h"
 #include "models/clip_text.h"
 #include "models/random_init.h"
 #include "models/small_models_for_test.h"
@@ -18,16 +17,6 @@
 
 namespace sdtune {
 namespace {
-
-// What the allocator has given out and not got back while it stands on this thread.
-class LiveBytes : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
-    bytes += size;
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t bytes = 0;
-};
 
 template <class Model>
 void require_gradients(Model& model) {
@@ -179,10 +168,10 @@ TEST(Checkpoint, KeepsLessMemory) {
   const UNetInputs in = make_inputs(unet.config, 32, 32);
   const auto kept = [&](bool checkpointing) {
     unet.gradient_checkpointing = checkpointing;
-    auto live = std::make_shared<LiveBytes>();
+    auto live = std::make_shared<MemoryMeter>();
     const c10::DebugInfoGuard counting(c10::DebugInfoKind::PROFILER_STATE, live);
     const at::Tensor loss = unet.forward(in.sample, in.timesteps, in.text).sum();
-    return live->bytes;
+    return live->now();
   };
   const int64_t with = kept(true);
   const int64_t without = kept(false);

@@ -1,32 +1,15 @@
 #include "optim/update_memory.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <algorithm>
 
+#include "kernels/memory_meter.h"
 #include "optim/make_optimizer.h"
 
 namespace sdtune {
 
 namespace {
-
-// Hears of each block that torch takes and frees on this thread.
-class Meter : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t change, size_t, size_t, at::Device) override {
-    now_ += change;
-    peak_ = std::max(peak_, now_);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-
-  void start() { start_ = peak_ = now_; }
-  int64_t peak_since_start() const { return peak_ - start_; }
-
- private:
-  int64_t now_ = 0, start_ = 0, peak_ = 0;
-};
 
 // The same with fewer rows, where it is large.
 at::Tensor small_parameter(const at::Tensor& like) {
@@ -46,7 +29,7 @@ double update_bytes_per_element(const std::string& optimizer_type,
   // RAdam and its relatives move by the gradient alone at first, and so in less memory.
   constexpr int64_t kSteps = 8;
   const at::NoGradGuard no_grad;
-  const auto meter = std::make_shared<Meter>();
+  const auto meter = std::make_shared<MemoryMeter>();
   const c10::DebugInfoGuard metered(c10::DebugInfoKind::PROFILER_STATE, meter);
   at::Tensor parameter = small_parameter(like).requires_grad_(true);
   const auto optimizer = make_optimizer(optimizer_type, {{{{"p", parameter}}, 1.0}}, arguments);
