@@ -11,16 +11,25 @@ if(NOT EXISTS ${SDTUNE_TORCH_DIR}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "libtorch was not found. Run scripts/bootstrap, or pass -DSDTUNE_TORCH_DIR=<site-packages>/torch.")
 endif()
 
+# Without -fopenmp at::parallel_for() compiles to a plain loop. The runtime has to be the one that torch
+# loads: two would not know of each other's threads.
+file(GLOB SDTUNE_OPENMP ${SDTUNE_TORCH_DIR}/lib/libgomp*.so*)
+if(NOT SDTUNE_OPENMP)
+  set(SDTUNE_OPENMP gomp)
+endif()
+
 # libtorch_cpu and c10 alone: libtorch.so would drag in CUDA.
 add_library(sdtune_torch INTERFACE)
 target_compile_options(sdtune_torch INTERFACE  # .cu files never see torch
+  $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>
   "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${SDTUNE_TORCH_DIR}/include>"
   "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-idirafter ${SDTUNE_TORCH_DIR}/include/torch/csrc/api/include>")
 target_link_directories(sdtune_torch INTERFACE ${SDTUNE_TORCH_DIR}/lib)
 target_link_options(sdtune_torch INTERFACE
   -Wl,-rpath,${SDTUNE_TORCH_DIR}/lib
   -Wl,-rpath-link,${SDTUNE_TORCH_DIR}/lib:${SDTUNE_TORCH_DIR}/../nvidia/cu13/lib)
-target_link_libraries(sdtune_torch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed Threads::Threads)
+target_link_libraries(sdtune_torch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed
+  ${SDTUNE_OPENMP} Threads::Threads)
 
 add_library(sdtune_log INTERFACE)
 if(SDTUNE_CORE_ONLY)
