@@ -20,10 +20,11 @@ constexpr const char* kUsage = R"(sdtune-bench step|vae|text|rates [--name=value
 
   --width=512 --height=512 --batch=1 --tokens=77
   --precision=fp32|bf16|full_bf16
-  --steps=3             timed; one more runs before them
+  --steps=3             timed; one more runs before them, and two with graphs
   --optimizer=AdamW     by the names of --optimizer_type
   --fused-backward      updates follow each gradient; clipped tensor by tensor
   --checkpointing       gradient checkpointing
+  --cuda-graphs         forward and backward passes repeated as a CUDA graph, both told as backward
   --profile             a table of where the time of a step goes (step on a CPU)
   --threads=N --device=cpu|cuda --tiny
 
@@ -75,6 +76,7 @@ bool set_value(BenchJob& job, const std::string& name, const std::string& value)
 bool set_flag(BenchJob& job, const std::string& name) {
   const std::map<std::string, bool*> flags = {{"--fused-backward", &job.fused_backward},
                                               {"--checkpointing", &job.checkpointing},
+                                              {"--cuda-graphs", &job.cuda_graphs},
                                               {"--profile", &job.profile},
                                               {"--tiny", &job.tiny}};
   const auto flag = flags.find(name);
@@ -88,6 +90,10 @@ void check(const BenchJob& job) {
   }
   if (job.profile && (job.what != "step" || job.cuda)) {
     throw UsageError("only steps on the CPU are split into operators", "--profile");
+  }
+  if (job.cuda_graphs && (job.what != "step" || !job.cuda || job.fused_backward)) {
+    throw UsageError("graphs are of steps on CUDA whose gradients stay", "--cuda-graphs",
+                     "add --device=cuda and leave --fused-backward out");
   }
 }
 

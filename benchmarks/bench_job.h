@@ -18,12 +18,13 @@ struct BenchJob {
   int64_t height = 512;
   int64_t batch = 1;
   int64_t tokens = 77;
-  int64_t steps = 3;    // timed ones; one more runs before them
+  int64_t steps = 3;    // timed ones; others run before them
   int64_t threads = 0;  // 0: torch's own choice
   BenchPrecision precision = BenchPrecision::kFp32;
   std::string optimizer = "AdamW";
   bool fused_backward = false;
   bool checkpointing = false;
+  bool cuda_graphs = false;  // the passes as one graph, told as backward
   bool profile = false;
   bool tiny = false;  // models of a few thousand weights, to try the program out
   bool cuda = false;
@@ -32,6 +33,8 @@ struct BenchJob {
   // it, as in training.
   at::ScalarType weight_type() const;
   at::ScalarType compute_type() const;
+  // Steps until each further one does the same: with graphs the second records them.
+  int64_t steps_before() const { return cuda_graphs ? 2 : 1; }
 };
 
 // Words after the program's name. UsageError names the word that is wrong.

@@ -25,7 +25,7 @@ void print(const Json& line) {
 
 void time_steps(const BenchJob& job, c10::Device device) {
   WholeStep step(job, device);
-  step.run(nullptr);
+  for (int64_t i = 0; i < job.steps_before(); ++i) step.run(nullptr);
   std::unique_ptr<OperatorProfile> profile;
   if (job.profile) profile = std::make_unique<OperatorProfile>();
   for (int64_t i = 0; i < job.steps; ++i) {

@@ -42,7 +42,14 @@ std::unique_ptr<Optimizer> make_step_optimizer(const BenchJob& job, UNet2DCondit
   for (auto& [name, tensor] : named_parameters(unet)) {
     group.parameters.push_back({"unet." + name, tensor});
   }
-  return make_optimizer(job.optimizer, {std::move(group)}, {});
+  auto optimizer = make_optimizer(job.optimizer, {std::move(group)}, {});
+  if (job.cuda_graphs) optimizer->keep_gradients();
+  return optimizer;
+}
+
+std::unique_ptr<GraphsByShape> make_graphs(const BenchJob& job, c10::Device device) {
+  if (!job.cuda_graphs) return nullptr;
+  return std::make_unique<GraphsByShape>(device, [device] { return make_cuda_graph(device); });
 }
 
 }  // namespace
@@ -52,21 +59,35 @@ WholeStep::WholeStep(const BenchJob& job, c10::Device device)
       unet_(make_unet(job, device)),
       optimizer_(make_step_optimizer(job, unet_)),
       fused_(job.fused_backward ? std::make_unique<FusedBackward>(*optimizer_, kMaxNorm) : nullptr),
+      graphs_(make_graphs(job, device)),
       schedule_(scaled_linear_schedule().to(device)),
       latents_(draw_noise({kSeed, -1}, {job.batch, 4, job.height / 8, job.width / 8}).to(device)),
       context_(draw_noise({kSeed, -2}, {job.batch, job.tokens, unet_.config.cross_attention_dim})
                    .to(device)) {}
 
-at::Tensor WholeStep::forward() {
+WholeStep::Tensors WholeStep::draw() const {
   const DrawPosition draws{kSeed, steps_done_};
   const at::Tensor noise = training_noise(draws, {}, latents_);
   const at::Tensor timesteps = draw_timesteps(draws, latents_.size(0), {}).to(device_);
-  const at::Tensor noisy = add_noise(schedule_, latents_, noise, timesteps);
+  return {add_noise(schedule_, latents_, noise, timesteps), timesteps, noise};
+}
+
+at::Tensor WholeStep::forward(const Tensors& drawn) const {
+  const at::Tensor &noisy = drawn[0], &timesteps = drawn[1], &noise = drawn[2];
   const at::Tensor prediction = unet_.forward(noisy, timesteps, context_);
   const LossSettings settings;
   const at::Tensor losses = sample_losses(
       element_losses(settings, schedule_, timesteps, prediction, noise), std::nullopt, false);
   return (losses * loss_weights(settings, schedule_, timesteps)).mean();
+}
+
+at::Tensor WholeStep::repeat_passes(const Tensors& drawn) {
+  const auto passes = [this](const Tensors& inputs) -> Tensors {
+    const at::Tensor loss = forward(inputs);
+    loss.backward();
+    return {loss.detach()};
+  };
+  return graphs_->run(drawn, passes)[0];
 }
 
 StepTimes WholeStep::run(OperatorProfile* profile) {
@@ -82,10 +103,14 @@ StepTimes WholeStep::run(OperatorProfile* profile) {
   };
 
   at::Tensor loss;
-  part(StepPart::kForward, [&] { loss = forward(); });
+  Tensors drawn;
+  part(StepPart::kForward, [&] {
+    drawn = draw();
+    if (!graphs_) loss = forward(drawn);
+  });
   part(StepPart::kBackward, [&] {
     if (fused_) fused_->begin(moment);
-    loss.backward();
+    graphs_ ? void(loss = repeat_passes(drawn)) : loss.backward();
   });
   times.loss = loss.item<double>();
   part(StepPart::kClip, [&] {

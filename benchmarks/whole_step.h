@@ -11,6 +11,7 @@
 #include "bench_device.h"
 #include "bench_job.h"
 #include "diffusion/noise_schedule.h"
+#include "kernels/graphs_by_shape.h"
 #include "models/unet_2d_condition.h"
 #include "operator_profile.h"
 #include "optim/fused_backward.h"
@@ -32,12 +33,18 @@ class WholeStep {
   StepTimes run(OperatorProfile* profile);
 
  private:
-  at::Tensor forward();
+  using Tensors = GraphsByShape::Tensors;
+  // What a step reads: noisy latents, timesteps, noise.
+  Tensors draw() const;
+  at::Tensor forward(const Tensors& drawn) const;
+  // Both passes; the loss.
+  at::Tensor repeat_passes(const Tensors& drawn);
 
   c10::Device device_;
   UNet2DConditionModel unet_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<FusedBackward> fused_;
+  std::unique_ptr<GraphsByShape> graphs_;
   NoiseSchedule schedule_;
   at::Tensor latents_;
   at::Tensor context_;

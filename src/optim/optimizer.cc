@@ -49,6 +49,12 @@ void Optimizer::keep_state_on_host() {
 }
 
 void Optimizer::zero_grad() {
+  if (keeps_gradients_) {
+    const at::NoGradGuard no_grad;
+    const std::vector<at::Tensor> all = gradients();
+    if (!all.empty()) at::_foreach_zero_(all);
+    return;
+  }
   for (ParameterGroup& group : groups_) {
     for (NamedParameter& parameter : group.parameters) parameter.tensor.mutable_grad().reset();
   }

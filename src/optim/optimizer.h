@@ -81,8 +81,8 @@ class Optimizer {
   virtual void use_averaged_weights(bool /*averaged*/) {}
 
   // From now on the state lives in host memory (pinned) and visits the parameters' device one
-  // tensor at a time. To be called before the first step. UsageError where the rule does not update
-  // tensor by tensor. No difference for parameters on the CPU.
+  // tensor at a time. To be called before the first step. UsageError where the rule does not
+  // update tensor by tensor. No difference for parameters on the CPU.
   virtual void keep_state_on_host();
   virtual bool state_is_on_host() const { return false; }
 
@@ -92,7 +92,10 @@ class Optimizer {
   // bf16 weights are stored by stochastic rounding unless this is off.
   void round_stochastically(bool on) { rounds_stochastically_ = on; }
 
-  void zero_grad();  // gradients are freed
+  // From now on gradients stay where they are: zero_grad() sets them to 0, and what is computed
+  // next adds to them. For work that was recorded with their places.
+  void keep_gradients() { keeps_gradients_ = true; }
+  void zero_grad();  // gradients are freed, but where they are kept
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   std::vector<at::Tensor> gradients() const;  // the defined ones
 
@@ -102,6 +105,9 @@ class Optimizer {
 
   std::vector<ParameterGroup> groups_;
   bool rounds_stochastically_ = true;
+
+ private:
+  bool keeps_gradients_ = false;
 };
 
 // The averaged weights while it lives, around a save or a sample.

@@ -21,6 +21,7 @@ struct PrecisionOptions {
   bool fused_backward_pass = false;
   bool clip_per_tensor = false;
   bool offload_optimizer = false;
+  bool cuda_graphs = false;
 
   template <class V>
   void visit(V& v) {
@@ -45,6 +46,11 @@ struct PrecisionOptions {
     v("offload_optimizer", offload_optimizer,
       "The optimizer's state lives in host memory and visits the GPU tensor by tensor; on a CPU it "
       "is there already.");
+    v("cuda_graphs", cuda_graphs,
+      "Record the forward and backward pass once for each shape of batch and repeat it as a CUDA "
+      "graph, which spares the host the launch of every kernel and takes memory for a whole pass "
+      "for good. It has not run on a GPU yet, and is off for that reason. No effect on a CPU, with "
+      "--train_text_encoder, --fused_backward_pass or a hypernetwork's dropout.");
   }
 };
 

@@ -1,6 +1,8 @@
 #include "train/trainee.h"
 
+#include <algorithm>
 #include <chrono>
+#include <string>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -42,6 +44,29 @@ std::vector<NamedParameter> all_parameters(const Optimizer& optimizer) {
     all.insert(all.end(), group.parameters.begin(), group.parameters.end());
   }
   return all;
+}
+
+// Why the options leave no graphs; "" where they do.
+std::string why_no_graphs(const TrainOptions& options, const Hypernetwork* hypernetwork,
+                          at::Device device) {
+  if (!device.is_cuda()) return "the run computes on a CPU, which has no graphs";
+  if (options.run.train_text_encoder) return "the text encoder is trained, and is not part of them";
+  if (options.precision.fused_backward_pass) return "--fused_backward_pass keeps no gradients";
+  const auto draws = [](double share) { return share > 0; };
+  if (hypernetwork != nullptr && std::ranges::any_of(hypernetwork->layout.dropout, draws)) {
+    return "a hypernetwork's dropout is drawn on the host";
+  }
+  return "";
+}
+
+std::unique_ptr<GraphsByShape> graphs_for(const TrainOptions& options,
+                                          const Hypernetwork* hypernetwork, at::Device device) {
+  if (!options.precision.cuda_graphs) return nullptr;
+  if (const std::string reason = why_no_graphs(options, hypernetwork, device); !reason.empty()) {
+    log_warning("--cuda_graphs has no effect: {}", reason);
+    return nullptr;
+  }
+  return std::make_unique<GraphsByShape>(device, [device] { return make_cuda_graph(device); });
 }
 
 }  // namespace
@@ -90,6 +115,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   if (options.precision.fused_backward_pass) {
     fused = std::make_unique<FusedBackward>(*optimizer, options.optimizer.max_grad_norm);
   }
+  std::unique_ptr<GraphsByShape> graphs = graphs_for(options, hypernetwork.get(), device);
+  if (graphs) optimizer->keep_gradients();
   std::optional<Ema> ema;
   if (options.ema.ema) {
     ema.emplace(all_parameters(*optimizer), options.ema.ema_decay, options.ema.ema_cpu);
@@ -107,6 +134,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           std::move(fused),
           std::move(ema),
           precision.scale_loss ? std::optional<GradScaler>(device) : std::nullopt,
+          std::move(graphs),
           std::move(objective),
           ClipTokenizer(),
           options.run.clip_skip,

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/graphs_by_shape.h"
 #include "models/hypernetwork.h"
 #include "models/stable_diffusion.h"
 #include "optim/ema.h"
@@ -39,6 +40,8 @@ struct Trainee {
   std::unique_ptr<FusedBackward> fused;  // with --fused_backward_pass
   std::optional<Ema> ema;                // with --ema
   std::optional<GradScaler> scaler;
+  // With --cuda_graphs, of a batch's forward and backward pass; gradients are kept in place then.
+  std::unique_ptr<GraphsByShape> graphs;
   Objective objective;
   ClipTokenizer tokenizer;
   int64_t clip_skip;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "train/batch_inputs.h"
+#include "train/batch_pass.h"
 #include "train/nan_guard.h"
 
 namespace sdtune {
@@ -43,11 +44,6 @@ class DrawingDropout {
   Hypernetwork* hypernetwork_;
 };
 
-// Mean over the pictures, each by what it counts.
-at::Tensor mean_loss(const BatchLosses& losses, const at::Tensor& picture_weights) {
-  return (losses.weighted * picture_weights).mean();
-}
-
 // What a step leaves on the device for the host to know.
 struct StepValues {
   at::Tensor loss;                            // []
@@ -80,11 +76,6 @@ at::Tensor clip(const Optimizer& optimizer, const std::vector<at::Tensor>& gradi
   const at::Tensor norm = clip_gradients(gradients, 0);
   for (const at::Tensor& gradient : gradients) clip_gradients({gradient}, clipping.max_norm);
   return norm;
-}
-
-void backward(Trainee& trainee, const at::Tensor& loss, const StepPlace& place) {
-  if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
-  (trainee.scaler ? trainee.scaler->scale(loss) : loss).backward();
 }
 
 // The updates were made in the backward pass, but for gradients that were not finite.
@@ -181,8 +172,10 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   Stopwatch watch;
   const auto counted =
       std::count_if(batches.begin(), batches.end(), [](const auto& b) { return !b.items.empty(); });
+  const auto on_device = at::TensorOptions(at::kFloat).device(trainee.device);
   StepValues values;
-  values.loss = at::zeros({}, at::TensorOptions(at::kFloat).device(trainee.device));
+  values.loss = at::zeros({}, on_device);
+  const at::Tensor sharing = at::full({}, counted, on_device);
 
   for (size_t i = 0; i < batches.size(); ++i) {
     const LoadedBatch& batch = batches[i];
@@ -195,14 +188,13 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const DiffusedBatch diffused = diffuse(trainee.objective, latents, draws);
     result.encode_s += watch.lap();
 
+    const PassInputs inputs = {diffused, context, picture_weights_of(trainee, batch), sharing,
+                               mask_of(trainee, batch)};
+    if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
     const DrawingDropout dropout(trainee, draws);
-    const at::Tensor prediction = trainee.unet.forward(diffused.noisy, diffused.timesteps, context);
-    const std::optional<at::Tensor> mask = mask_of(trainee, batch);
-    const BatchLosses losses = losses_of(trainee.objective, prediction, diffused, mask);
-    const at::Tensor loss = mean_loss(losses, picture_weights_of(trainee, batch)) / counted;
-    backward(trainee, loss, place);
-    values.loss += loss.detach();
-    values.losses.push_back(losses.plain);
+    const PassResult pass = run_pass(trainee, inputs, trace.active(place.step));
+    values.loss += pass.loss;
+    values.losses.push_back(pass.losses);
     values.timesteps.push_back(diffused.timesteps);
     result.unet_s += watch.lap();
 
@@ -211,8 +203,8 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
            {{"latents", latents},
             {"input_ids", TextStates::token_ids(trainee, batch.captions)},
             {"encoder_hidden_states", context},
-            {"model_pred", prediction},
-            {"loss_mask", mask.value_or(at::Tensor())}});
+            {"model_pred", pass.prediction},
+            {"loss_mask", inputs.mask.value_or(at::Tensor())}});
     }
   }
   if (result.images == 0) return result;

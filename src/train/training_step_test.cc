@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "base/log.h"
 #include "image/test_pictures.h"
+#include "kernels/device_graph_for_test.h"
 #include "optim/tensor_optimizer.h"
 #include "train/tiny_model_for_test.h"
 
@@ -39,7 +41,7 @@ class Descent : public TensorOptimizer {
 };
 
 class TrainingStep : public testing::Test {
- protected:
+ public:
   static void SetUpTestSuite() {
     configure_log({.level = LogLevel::kError});
     folder_ = std::make_unique<TestFolder>();
@@ -59,17 +61,22 @@ class TrainingStep : public testing::Test {
     return made;
   }
 
-  // Two batches of kept latents that add up.
-  static std::vector<LoadedBatch> batches(float latent, float loss_weight) {
+  // Of kept latents.
+  static LoadedBatch batch(int width, float latent, float loss_weight) {
     LoadedBatch batch;
-    batch.size = {64, 64};
+    batch.size = {width, 64};
     batch.items = {0, 1};
     batch.ids = {5, 6};
     batch.repeats = {0, 0};
     batch.captions = {"a cat", "a dog"};
-    batch.latents.assign(2 * 4 * 8 * 8, latent);
+    batch.latents.assign(static_cast<size_t>(2 * 4 * 8 * (width / 8)), latent);
     batch.loss_weights = {loss_weight, loss_weight / 2};
-    return {batch, batch};
+    return batch;
+  }
+
+  // Two that add up.
+  static std::vector<LoadedBatch> batches(float latent, float loss_weight) {
+    return {batch(64, latent, loss_weight), batch(64, latent, loss_weight)};
   }
 
   static StepResult step(Trainee& trainee, float latent, int64_t number, float loss_weight = 1) {
@@ -136,6 +143,75 @@ TEST_F(TrainingStep, HalvesTheLossScaleOnOverflow) {
     EXPECT_EQ(trained.scaler->good_steps(), 8);
     EXPECT_LT(result.grad_norm, 1024);
   }
+}
+
+// Steps of one or two batches of two shapes, some with masks, whose values all differ.
+std::vector<LoadedBatch> batches_of_step(int64_t number) {
+  const std::vector<std::vector<int>> widths = {{64, 128}, {128, 128}, {64, 64}, {128}, {64, 128}};
+  std::vector<LoadedBatch> batches;
+  for (const int width : widths[static_cast<size_t>(number) % widths.size()]) {
+    const auto value = 0.1F * static_cast<float>(number + 1) + static_cast<float>(batches.size());
+    LoadedBatch batch = TrainingStep::batch(width, value, 1 / value);
+    batch.captions[1] = fmt::format("a dog of {}", value);
+    if (number % 2 == 1) batch.alpha_mask.assign(static_cast<size_t>(2 * width * 64), value / 4);
+    batches.push_back(std::move(batch));
+  }
+  return batches;
+}
+
+void expect_equal_steps(Trainee& plain, Trainee& recorded) {
+  Trace trace(std::nullopt, 0);
+  for (int64_t i = 0; i < 12; ++i) {
+    // A scale that a graph must read where it lies.
+    for (Trainee* trainee : {&plain, &recorded}) {
+      if (trainee->scaler) trainee->scaler->restore(static_cast<double>(i + 2), 0);
+    }
+    const StepPlace place{.seed = 3, .step = i, .batch_size = 2};
+    const auto step = [&](Trainee& trainee) {
+      return training_step(trainee, batches_of_step(i), place, {.max_norm = 0.05}, trace);
+    };
+    const StepResult wanted = step(plain), found = step(recorded);
+    EXPECT_TRUE(wanted.updated && found.updated) << i;
+    EXPECT_EQ(found.loss, wanted.loss) << i;
+    EXPECT_EQ(found.grad_norm, wanted.grad_norm) << i;
+    EXPECT_EQ(found.sample_losses, wanted.sample_losses) << i;
+    EXPECT_EQ(found.timesteps, wanted.timesteps) << i;
+  }
+  const auto &before = plain.optimizer->groups(), &after = recorded.optimizer->groups();
+  for (size_t g = 0; g < before.size(); ++g) {
+    for (size_t i = 0; i < before[g].parameters.size(); ++i) {
+      EXPECT_TRUE(after[g].parameters[i].tensor.equal(before[g].parameters[i].tensor))
+          << before[g].parameters[i].name;
+    }
+  }
+}
+
+TEST_F(TrainingStep, IsTheSameToTheBitWhereGraphsRepeatIt) {
+  for (const bool on_device : {false, true}) {
+    for (const bool scaled : {false, true}) {
+      Trainee plain = trainee(on_device), recorded = trainee(on_device);
+      for (Trainee* each : {&plain, &recorded}) {
+        if (scaled) each->scaler.emplace(at::kCPU);
+        each->objective.masked = true;
+      }
+      recorded.graphs =
+          std::make_unique<GraphsByShape>(at::kCPU, [] { return std::make_unique<KeptWork>(); });
+      recorded.optimizer->keep_gradients();
+      expect_equal_steps(plain, recorded);
+      EXPECT_EQ(recorded.graphs->count(), 4U) << "two shapes, each with masks and without";
+    }
+  }
+}
+
+TEST_F(TrainingStep, KeepsTheGradientsOfGraphsInTheirPlaces) {
+  Trainee trained = trainee(true);
+  trained.optimizer->keep_gradients();
+  step(trained, 0.3F, 0);
+  const at::Tensor gradient = trained.optimizer->gradients().front();
+  EXPECT_EQ(gradient.abs().max().item<float>(), 0);
+  EXPECT_FALSE(step(trained, std::nanf(""), 1).finite);
+  EXPECT_EQ(gradient.abs().max().item<float>(), 0);
+  EXPECT_TRUE(trained.optimizer->gradients().front().is_same(gradient));
 }
 
 }  // namespace

@@ -99,7 +99,8 @@ def test_legs_run_in_turns_and_every_time_is_kept(tmp_path, what, precision, leg
 
 @pytest.mark.parametrize("words, told", [(["steps"], "step, text, vae"), (["step", "--wide=3"], "--wide=3"),
                                          (["step", "--steps=none"], "none"), (["vae", "--profile"], "--profile"),
-                                         (["step", "--precision=fp64"], "bf16, fp32, full_bf16"), ([], "sdtune-bench")])
+                                         (["step", "--precision=fp64"], "bf16, fp32, full_bf16"), (["step", "--cuda-graphs"], "--device=cuda"),
+                                         ([], "sdtune-bench")])
 def test_wrong_words_are_named(words, told):
     done = run_bench(*words)
     assert done.returncode == 2

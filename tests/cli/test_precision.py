@@ -67,6 +67,15 @@ def test_fused_updates_are_the_same_updates(train, more):
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
+def test_graphs_have_no_effect_on_a_cpu_and_that_is_said(sdtune, small_models, pictures, tmp_path):
+    for name, more in (("plain", []), ("graphs", ["--cuda_graphs"])):
+        args = train_args(small_models(), pictures, tmp_path / name, "--device=cpu", *more)
+        result = sdtune(*args)
+        assert result.returncode == 0, result.stderr
+        assert ("--cuda_graphs has no effect: the run computes on a CPU" in result.stderr) == bool(more)
+    assert same_bytes(tmp_path / "plain", tmp_path / "graphs")
+
+
 def test_clipping_by_tensor_is_the_same_fused_and_differs_from_joint_clipping(train):
     more = ["--clip_per_tensor", "--max_grad_norm=0.001", "--optimizer_type=SGD", "--learning_rate=1"]
     apart, fused = train("apart", *more), train("fused", "--fused_backward_pass", *more)
