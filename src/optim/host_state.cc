@@ -2,6 +2,8 @@
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
+
 namespace sdtune {
 
 void move_to_host(ParameterState& state) {
@@ -13,27 +15,6 @@ void move_to_host(ParameterState& state) {
   }
 }
 
-std::vector<at::Tensor> lend_to_device(ParameterState& state, at::Device device) {
-  std::vector<at::Tensor> lent;
-  if (!device.is_cuda()) return lent;
-  for (auto& [name, tensor] : state) {
-    // Numbers that a rule reads on the CPU are not pinned and stay.
-    const bool moves = tensor.is_cpu() && tensor.is_pinned();
-    lent.push_back(moves ? tensor : at::Tensor());
-    if (moves) tensor = tensor.to(device, /*non_blocking=*/true);
-  }
-  return lent;
-}
-
-void return_to_host(ParameterState& state, const std::vector<at::Tensor>& lent) {
-  auto host = lent.begin();
-  for (auto& [name, tensor] : state) {
-    if (host == lent.end()) return;
-    if (host->defined()) tensor = at::Tensor(*host).copy_(tensor, /*non_blocking=*/true);
-    ++host;
-  }
-}
-
 void wait_for_devices(const std::vector<ParameterGroup>& groups) {
   for (const ParameterGroup& group : groups) {
     for (const NamedParameter& parameter : group.parameters) {
@@ -42,6 +23,63 @@ void wait_for_devices(const std::vector<ParameterGroup>& groups) {
       c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
     }
   }
+}
+
+StateTravel::StateTravel(at::Device device)
+    : StateTravel(device, [device](const at::Tensor& tensor) {
+        return device.is_cuda() && tensor.is_cpu() && tensor.is_pinned();
+      }) {}
+
+StateTravel::StateTravel(at::Device device, Travels travels)
+    : device_(device), travels_(std::move(travels)), in_(device), out_(device) {}
+
+// Memory that a state leaves is taken again by one that comes in, which must not overtake it; nor
+// must a state its own way home.
+void StateTravel::make_room_for(const ParameterState& state) {
+  constexpr size_t kLeaving = kVisitingStates - 2;  // beside the one that is updated and the next
+  const auto is_own = [&](const Traveller& traveller) { return traveller.state == &state; };
+  while (leaving_.size() > kLeaving || std::ranges::any_of(leaving_, is_own)) {
+    in_.wait_for(leaving_.front().mark);
+    leaving_.pop_front();
+  }
+}
+
+void StateTravel::set_out(ParameterState& state) {
+  make_room_for(state);
+  Traveller traveller{.state = &state};
+  {
+    const auto guard = in_.use();
+    for (auto& [name, tensor] : state) {
+      const bool travels = travels_(tensor);
+      traveller.hosts.push_back(travels ? tensor : at::Tensor());
+      if (travels) {
+        tensor = tensor.to(device_, tensor.scalar_type(), /*non_blocking=*/true, /*copy=*/true);
+      }
+    }
+  }
+  traveller.mark = in_.mark();
+  coming_.push_back(std::move(traveller));
+}
+
+void StateTravel::arrive() const { in_.let_stream_in_use_wait_for(coming_.front().mark); }
+
+void StateTravel::go_home(ParameterState& state) {
+  Traveller traveller = std::move(coming_.front());
+  coming_.pop_front();
+  out_.wait_for_stream_in_use();
+  {
+    const auto guard = out_.use();
+    auto host = traveller.hosts.begin();
+    for (auto& [name, tensor] : state) {
+      if (host->defined()) {
+        traveller.visitors.push_back(tensor);
+        tensor = host->copy_(tensor, /*non_blocking=*/true);
+      }
+      ++host;
+    }
+  }
+  traveller.mark = out_.mark();
+  leaving_.push_back(std::move(traveller));
 }
 
 }  // namespace sdtune

@@ -1,24 +1,63 @@
 // Optimizer state that lives in host memory and visits the device for the update of its parameter,
-// so that the device holds the state of one tensor at a time. Host memory is pinned, for copies
-// that the device makes by itself. Without a device there is nothing to move.
+// so that the device holds the state of three tensors at a time: one that is updated, the next on
+// its way in, and the last on its way out. Host memory is pinned, and copies go beside the work on
+// streams of their own. Without a device there is nothing to move.
 #pragma once
 
+#include <deque>
+#include <functional>
+#include <utility>
 #include <vector>
 
+#include "kernels/side_stream.h"
 #include "optim/tensor_optimizer.h"
 
 namespace sdtune {
 
+inline constexpr size_t kVisitingStates = 3;
+
 // Moves tensors on a CUDA device to pinned host memory. Others stay what they are.
 void move_to_host(ParameterState& state);
 
-// Copies the pinned tensors to `device` and puts the copies in their place; returns the pinned ones
-// in the state's order (undefined for others). Both directions follow the device's current stream;
-// the host must wait for the device before it reads them.
-std::vector<at::Tensor> lend_to_device(ParameterState& state, at::Device device);
-void return_to_host(ParameterState& state, const std::vector<at::Tensor>& lent);
-
 // Returns when the parameters' devices have done what they were given.
 void wait_for_devices(const std::vector<ParameterGroup>& groups);
+
+class StateTravel {
+ public:
+  using Travels = std::function<bool(const at::Tensor&)>;
+
+  // To this device and back. Which tensors travel: those in pinned memory, and none to a CPU.
+  // Numbers that a rule reads on the CPU are not pinned and stay.
+  explicit StateTravel(at::Device device);
+  StateTravel(at::Device device, Travels travels);
+
+  // Puts copies on the device in the place of the state's tensors. The stream in use may have them
+  // after arrive().
+  void set_out(ParameterState& state);
+  // What the stream in use is given from now on finds the copies whole of the first state that set
+  // out and is not home.
+  void arrive() const;
+  // Brings that state home, as the stream in use has made it by then, and puts the tensors back in
+  // their place that were there before. The host must wait for the device before it reads them.
+  void go_home(ParameterState& state);
+
+  // States that have memory on the device: at most kVisitingStates where one sets out before
+  // another arrives.
+  size_t underway() const { return coming_.size() + leaving_.size(); }
+
+ private:
+  struct Traveller {
+    const ParameterState* state;
+    std::vector<at::Tensor> hosts;     // in the state's order, undefined for what stays
+    std::vector<at::Tensor> visitors;  // their memory on the device, once it is on its way home
+    StreamMark mark;                   // it has arrived, or is home
+  };
+  void make_room_for(const ParameterState& state);
+
+  at::Device device_;
+  Travels travels_;
+  SideStream in_, out_;
+  std::deque<Traveller> coming_, leaving_;
+};
 
 }  // namespace sdtune

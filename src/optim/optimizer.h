@@ -80,8 +80,8 @@ class Optimizer {
   // for bit. Nothing for other rules.
   virtual void use_averaged_weights(bool /*averaged*/) {}
 
-  // From now on the state lives in host memory (pinned) and visits the parameters' device one
-  // tensor at a time. To be called before the first step. UsageError where the rule does not
+  // From now on the state lives in host memory (pinned) and visits the parameters' device a few
+  // tensors at a time. To be called before the first step. UsageError where the rule does not
   // update tensor by tensor. No difference for parameters on the CPU.
   virtual void keep_state_on_host();
   virtual bool state_is_on_host() const { return false; }

@@ -1,5 +1,7 @@
 #include "optim/tensor_optimizer.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/philox.h"
@@ -37,6 +39,8 @@ double count_step(ParameterState& state) {
   return number_in(step);
 }
 
+TensorOptimizer::~TensorOptimizer() = default;
+
 TensorOptimizer::TensorOptimizer(std::vector<ParameterGroup> groups)
     : Optimizer(std::move(groups)) {
   for (const ParameterGroup& group : groups_) states_.emplace_back(group.parameters.size());
@@ -46,7 +50,7 @@ ParameterState& TensorOptimizer::state_of(size_t group, size_t index) {
   ParameterState& state = states_[group][index];
   if (!state.empty()) return state;
   add_state(groups_[group].parameters[index].tensor.detach(), state);
-  if (state_is_on_host_) move_to_host(state);
+  if (state_is_on_host()) move_to_host(state);
   return state;
 }
 
@@ -91,13 +95,31 @@ void TensorOptimizer::store(const TensorUpdate& update) const {
   store_rounded(target, update.weight, update.rounding_key);
 }
 
-void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
-  const at::NoGradGuard no_grad;
-  TensorUpdate update = prepare(group, index, moment);
-  const std::vector<at::Tensor> lent = lend_to_device(update.state, update.weight.device());
+void TensorOptimizer::set_out(const Place& place) {
+  if (travel_) travel_->set_out(state_of(place.group, place.index));
+}
+
+void TensorOptimizer::update_arrived(const Place& place, const UpdateMoment& moment) {
+  TensorUpdate update = prepare(place.group, place.index, moment);
+  if (travel_) travel_->arrive();
   apply(update);
-  return_to_host(update.state, lent);
+  if (travel_) travel_->go_home(update.state);
   store(update);
+}
+
+void TensorOptimizer::update_tensor(size_t group, size_t index, const UpdateMoment& moment) {
+  update_one_by_one({{group, index}}, moment);
+}
+
+// The state of the next sets out before one is updated.
+void TensorOptimizer::update_one_by_one(const std::vector<Place>& places,
+                                        const UpdateMoment& moment) {
+  const at::NoGradGuard no_grad;
+  if (!places.empty()) set_out(places[0]);
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (i + 1 < places.size()) set_out(places[i + 1]);
+    update_arrived(places[i], moment);
+  }
 }
 
 void TensorOptimizer::apply_together(std::vector<TensorUpdate>& updates) {
@@ -107,14 +129,16 @@ void TensorOptimizer::apply_together(std::vector<TensorUpdate>& updates) {
 void TensorOptimizer::step(const UpdateMoment& moment) {
   const at::NoGradGuard no_grad;
   std::vector<std::vector<TensorUpdate>> together(groups_.size());
+  std::vector<Place> alone;
   each_with_gradient([&](size_t g, size_t i) {
     const at::Tensor& parameter = groups_[g].parameters[i].tensor;
-    if (parameter.scalar_type() == at::kFloat && !state_is_on_host_) {
+    if (parameter.scalar_type() == at::kFloat && !state_is_on_host()) {
       together[g].push_back(prepare(g, i, moment));
     } else {
-      update_tensor(g, i, moment);
+      alone.push_back({g, i});
     }
   });
+  update_one_by_one(alone, moment);
   for (std::vector<TensorUpdate>& updates : together) {
     if (!updates.empty()) apply_together(updates);
   }
@@ -122,11 +146,14 @@ void TensorOptimizer::step(const UpdateMoment& moment) {
 
 void TensorOptimizer::keep_state_on_host() {
   if (!updates_tensor_by_tensor()) Optimizer::keep_state_on_host();
-  state_is_on_host_ = true;
+  const auto has_any = [](const ParameterGroup& group) { return !group.parameters.empty(); };
+  const auto group = std::ranges::find_if(groups_, has_any);
+  travel_ = std::make_unique<StateTravel>(
+      group == groups_.end() ? at::Device(at::kCPU) : group->parameters[0].tensor.device());
 }
 
 void TensorOptimizer::visit_state(const StateVisitor& visitor) {
-  if (state_is_on_host_) wait_for_devices(groups_);
+  if (state_is_on_host()) wait_for_devices(groups_);
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
       for (auto& [name, tensor] : state_of(g, i)) {

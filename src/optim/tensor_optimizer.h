@@ -4,6 +4,7 @@
 // Kahan sums and fp32 masters are not kept: that is what mixed precision is for.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "optim/optimizer.h"
 
 namespace sdtune {
+
+class StateTravel;
 
 // The state tensors of one parameter by short name ("exp_avg"), in the order they were added.
 class ParameterState {
@@ -53,13 +56,14 @@ struct TensorUpdate {
 class TensorOptimizer : public Optimizer {
  public:
   explicit TensorOptimizer(std::vector<ParameterGroup> groups);
+  ~TensorOptimizer() override;
 
   void step(const UpdateMoment& moment) override;
   bool updates_tensor_by_tensor() const override { return true; }
   void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;
   void visit_state(const StateVisitor& visitor) override;
   void keep_state_on_host() override;
-  bool state_is_on_host() const override { return state_is_on_host_; }
+  bool state_is_on_host() const override { return travel_ != nullptr; }
 
  protected:
   // Adds what the rule keeps for a parameter, as it is before the first update. `parameter` may be
@@ -89,10 +93,18 @@ class TensorOptimizer : public Optimizer {
   }
 
   ParameterState shared_;  // of the whole optimizer; its names are saved as "optimizer.<name>"
+  std::unique_ptr<StateTravel> travel_;  // of state that lives on the host
 
  private:
+  struct Place {
+    size_t group, index;
+  };
+  void set_out(const Place& place);
+  // What set out is there; see StateTravel.
+  void update_arrived(const Place& place, const UpdateMoment& moment);
+  void update_one_by_one(const std::vector<Place>& places, const UpdateMoment& moment);
+
   std::vector<std::vector<ParameterState>> states_;  // as groups_
-  bool state_is_on_host_ = false;
 };
 
 }  // namespace sdtune

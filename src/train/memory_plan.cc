@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "models/unet_memory.h"
+#include "optim/host_state.h"
 #include "optim/make_optimizer.h"
 #include "optim/update_memory.h"
 #include "train/device_memory.h"
@@ -37,16 +38,17 @@ std::vector<ParameterGroup> shapes(const Trainee& trainee, at::ScalarType type) 
   return groups;
 }
 
-NamedParameter largest_of(const std::vector<ParameterGroup>& groups) {
-  const NamedParameter* largest = nullptr;
+// At most so many, the largest first.
+std::vector<NamedParameter> largest_of(const std::vector<ParameterGroup>& groups, size_t count) {
+  std::vector<NamedParameter> all;
   for (const ParameterGroup& group : groups) {
-    for (const NamedParameter& parameter : group.parameters) {
-      if (largest == nullptr || parameter.tensor.numel() > largest->tensor.numel()) {
-        largest = &parameter;
-      }
-    }
+    all.insert(all.end(), group.parameters.begin(), group.parameters.end());
   }
-  return *largest;
+  std::ranges::stable_sort(all, [](const NamedParameter& a, const NamedParameter& b) {
+    return a.tensor.numel() > b.tensor.numel();
+  });
+  if (all.size() > count) all.erase(all.begin() + static_cast<int64_t>(count), all.end());
+  return all;
 }
 
 uint64_t bytes_of_state(Optimizer& optimizer) {
@@ -55,14 +57,14 @@ uint64_t bytes_of_state(Optimizer& optimizer) {
   return bytes;
 }
 
-// On the device. What lives on the host visits it one tensor at a time.
+// On the device. What lives on the host visits it three tensors at a time, which may be large ones.
 uint64_t state_bytes(const Trainee& trainee, const MemorySettings& settings,
                      const std::vector<ParameterGroup>& groups) {
   const OptimizerArguments arguments(settings.optimizer_args);
   const auto optimizer = make_optimizer(settings.optimizer_type, groups, arguments);
   const bool is_away = settings.offload_optimizer || optimizer->state_is_on_host();
   if (!is_away || !trainee.device.is_cuda()) return bytes_of_state(*optimizer);
-  const ParameterGroup largest{.parameters = {largest_of(groups)}};
+  const ParameterGroup largest{.parameters = largest_of(groups, kVisitingStates)};
   return bytes_of_state(*make_optimizer(settings.optimizer_type, {largest}, arguments));
 }
 
@@ -139,7 +141,7 @@ MemorySettings memory_settings(const TrainOptions& options, const Trainee& train
 MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
                        const MemorySettings& settings) {
   const std::vector<ParameterGroup> groups = shapes(trainee, settings.weights);
-  const NamedParameter largest = largest_of(groups);
+  const NamedParameter largest = largest_of(groups, 1)[0];
   MemoryPlan plan;
   plan.weights = bytes_of(groups);
   plan.loaded = trainee.loaded_bytes - bytes_of(trainee.optimizer->groups()) + plan.weights;
