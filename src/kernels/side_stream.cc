@@ -1,5 +1,6 @@
 #include "kernels/side_stream.h"
 
+#include <ATen/ATen.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 namespace sdtune {
@@ -38,6 +39,14 @@ void SideStream::wait_for_stream_in_use() const {
 
 void SideStream::let_stream_in_use_wait_for(const StreamMark& mark) const {
   if (mark) mark->block(stream_in_use());
+}
+
+void SideStream::hand_over(at::ArrayRef<at::Tensor> tensors) const {
+  if (!stream_) return;
+  let_stream_in_use_wait();
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined()) tensor.record_stream(stream_in_use());
+  }
 }
 
 }  // namespace sdtune

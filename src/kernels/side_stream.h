@@ -3,6 +3,7 @@
 // waits. On a device without streams, as the CPU, all is done at once and waits are nothing.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 
@@ -26,6 +27,10 @@ class SideStream {
   void let_stream_in_use_wait_for(const StreamMark& mark) const;
   // What this is given next waits for a mark of another stream of the device.
   void wait_for(const StreamMark& mark) const;
+
+  // Gives the stream in use tensors that were made while this was in use: it waits for all that
+  // this was given, and their memory is free for others only after what it is given with them.
+  void hand_over(at::ArrayRef<at::Tensor> tensors) const;
 
   // This stream is the one in use while the result lives.
   c10::OptionalStreamGuard use() const { return c10::OptionalStreamGuard(stream_); }

@@ -1,24 +1,23 @@
-// From a loaded batch to tensors on the device: latents, masks, weights of pictures.
+// From a loaded batch to what its pass reads on the device: latents, hidden states of captions,
+// noise and timesteps, masks, weights of pictures.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <optional>
-
 #include "data/loader.h"
+#include "train/batch_pass.h"
 #include "train/trainee.h"
 
 namespace sdtune {
 
-// Scaled latents [B, 4, h, w] fp32: those that were kept, or the pictures' encoded now. The
-// posterior is drawn for each picture by itself, whatever batch it is in.
-at::Tensor latents_of(const Trainee& trainee, const LoadedBatch& batch, uint64_t seed);
+struct BatchInputs {
+  at::Tensor latents;  // [B, 4, h, w] fp32, scaled: those that were kept, or encoded now
+  PassInputs pass;     // without `batches`
+};
 
-// The masks at the latents' size, [B, 1, h, w] in [0, 1]; none when the loss is not masked or no
-// picture of the batch has one.
-std::optional<at::Tensor> mask_of(const Trainee& trainee, const LoadedBatch& batch);
-
-// What each picture counts: [B] fp32.
-at::Tensor picture_weights_of(const Trainee& trainee, const LoadedBatch& batch);
+// `draws` is the place of the batch in the run. The VAE's posterior is drawn for each picture by
+// itself, whatever batch it is in. Where latents are kept and the text encoder is frozen the
+// device makes all of it beside the pass of the batch before.
+BatchInputs inputs_of(Trainee& trainee, const LoadedBatch& batch, const DrawPosition& draws);
 
 }  // namespace sdtune

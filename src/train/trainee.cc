@@ -121,6 +121,8 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
   if (options.ema.ema) {
     ema.emplace(all_parameters(*optimizer), options.ema.ema_decay, options.ema.ema_cpu);
   }
+  const SideStream inputs_stream(device);
+  inputs_stream.wait_for_stream_in_use();  // for the models and the noise schedule
   return {source,
           device,
           precision,
@@ -135,6 +137,7 @@ Trainee make_trainee(const TrainOptions& options, at::Device device) {
           std::move(ema),
           precision.scale_loss ? std::optional<GradScaler>(device) : std::nullopt,
           std::move(graphs),
+          inputs_stream,
           std::move(objective),
           ClipTokenizer(),
           options.run.clip_skip,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/graphs_by_shape.h"
+#include "kernels/side_stream.h"
 #include "models/hypernetwork.h"
 #include "models/stable_diffusion.h"
 #include "optim/ema.h"
@@ -42,6 +43,7 @@ struct Trainee {
   std::optional<GradScaler> scaler;
   // With --cuda_graphs, of a batch's forward and backward pass; gradients are kept in place then.
   std::unique_ptr<GraphsByShape> graphs;
+  SideStream inputs_stream;  // makes what a pass reads
   Objective objective;
   ClipTokenizer tokenizer;
   int64_t clip_skip;

@@ -141,17 +141,19 @@ void update(Trainee& trainee, const StepPlace& place, const Clipping& clipping, 
 
 using Named = std::pair<const char*, at::Tensor>;
 
-// What was drawn for a batch, and the others that are there.
-void keep(Trace& trace, size_t batch, const DiffusedBatch& drawn,
+// What a batch's pass was given, and others.
+void keep(Trace& trace, size_t batch, const BatchInputs& inputs,
           std::initializer_list<Named> others) {
   const auto index = static_cast<int64_t>(batch);
-  trace.keep("noise", index, drawn.noise);
-  trace.keep("timesteps", index, drawn.timesteps);
-  trace.keep("noisy_latents", index, drawn.noisy);
-  trace.keep("target", index, drawn.target);
-  for (const auto& [key, tensor] : others) {
-    if (tensor.defined()) trace.keep(key, index, tensor);
-  }
+  const PassInputs& pass = inputs.pass;
+  trace.keep("latents", index, inputs.latents);
+  trace.keep("noise", index, pass.diffused.noise);
+  trace.keep("timesteps", index, pass.diffused.timesteps);
+  trace.keep("noisy_latents", index, pass.diffused.noisy);
+  trace.keep("target", index, pass.diffused.target);
+  trace.keep("encoder_hidden_states", index, pass.context);
+  if (pass.mask) trace.keep("loss_mask", index, *pass.mask);
+  for (const auto& [key, tensor] : others) trace.keep(key, index, tensor);
 }
 
 void finish(Trace& trace, const StepResult& result, double rate, int64_t step) {
@@ -182,29 +184,23 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     if (batch.items.empty()) continue;
     result.images += static_cast<int64_t>(batch.items.size());
 
-    const at::Tensor latents = latents_of(trainee, batch, place.seed);
-    const at::Tensor context = trainee.text_states.encode(trainee, batch.captions);
     const DrawPosition draws{place.seed, place.step, static_cast<int64_t>(i) * place.batch_size};
-    const DiffusedBatch diffused = diffuse(trainee.objective, latents, draws);
+    BatchInputs inputs = inputs_of(trainee, batch, draws);
+    inputs.pass.batches = sharing;
     result.encode_s += watch.lap();
 
-    const PassInputs inputs = {diffused, context, picture_weights_of(trainee, batch), sharing,
-                               mask_of(trainee, batch)};
     if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
     const DrawingDropout dropout(trainee, draws);
-    const PassResult pass = run_pass(trainee, inputs, trace.active(place.step));
+    const PassResult pass = run_pass(trainee, inputs.pass, trace.active(place.step));
     values.loss += pass.loss;
     values.losses.push_back(pass.losses);
-    values.timesteps.push_back(diffused.timesteps);
+    values.timesteps.push_back(inputs.pass.diffused.timesteps);
     result.unet_s += watch.lap();
 
     if (trace.active(place.step)) {
-      keep(trace, i, diffused,
-           {{"latents", latents},
-            {"input_ids", TextStates::token_ids(trainee, batch.captions)},
-            {"encoder_hidden_states", context},
-            {"model_pred", pass.prediction},
-            {"loss_mask", inputs.mask.value_or(at::Tensor())}});
+      keep(trace, i, inputs,
+           {{"input_ids", TextStates::token_ids(trainee, batch.captions)},
+            {"model_pred", pass.prediction}});
     }
   }
   if (result.images == 0) return result;
