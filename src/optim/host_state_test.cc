@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "kernels/load_cuda.h"
+#include "optim/adamw.h"
+
 namespace sdtune {
 namespace {
 
@@ -111,6 +114,35 @@ TEST(StateTravel, LeavesAnOptimizerItsUpdates) {
   EXPECT_EQ(*std::ranges::max_element(travelling.underway), kVisitingStates);
   EXPECT_EQ(travelling.underway[0], 2U);
   EXPECT_EQ(travelling.underway[1], 3U);
+}
+
+TEST(StateTravel, IsTheSameOnCuda) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  const auto trained = [](bool on_host) {
+    std::vector<ParameterGroup> groups = {{.learning_rate = 0.1}};
+    for (int64_t i = 0; i < 8; ++i) {
+      at::Tensor weight = at::linspace(0, 1, (i + 1) << 18, at::kFloat).to(at::kCUDA);
+      weight.requires_grad_(true).mutable_grad() = weight.detach() - 0.5;
+      groups[0].parameters.push_back({std::to_string(i), weight});
+    }
+    auto optimizer = std::make_unique<AdamW>(std::move(groups), AdamWOptions{});
+    if (on_host) optimizer->keep_state_on_host();
+    for (int64_t step = 0; step < 5; ++step) optimizer->step({.step = step});
+    return optimizer;
+  };
+  const auto there = trained(false), travelling = trained(true);
+  std::vector<at::Tensor> wanted, found;
+  there->visit_state([&](const std::string&, at::Tensor& state) { wanted.push_back(state.cpu()); });
+  travelling->visit_state([&](const std::string&, at::Tensor& state) {
+    EXPECT_TRUE(state.is_pinned());
+    found.push_back(state);
+  });
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(found[i].equal(wanted[i])) << i;
+  for (size_t i = 0; i < 8; ++i) {
+    EXPECT_TRUE(travelling->groups()[0].parameters[i].tensor.equal(
+        there->groups()[0].parameters[i].tensor));
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "image/test_pictures.h"
 #include "kernels/device_graph_for_test.h"
+#include "kernels/load_cuda.h"
 #include "optim/tensor_optimizer.h"
 #include "train/tiny_model_for_test.h"
 
@@ -203,10 +204,37 @@ TEST_F(TrainingStep, IsTheSameToTheBitWhereGraphsRepeatIt) {
   }
 }
 
+// What is added in another order differs in its last digits.
+TEST_F(TrainingStep, IsTheSameOnCudaWithGraphsAndStateOnTheHost) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  const auto trained = [](bool all) {
+    TrainOptions options;
+    options.model.pretrained_model_name_or_path = *folder_ / "model";
+    options.optimizer.learning_rate = 1e-3;
+    options.loss.masked_loss = true;
+    options.precision.cuda_graphs = options.precision.offload_optimizer = all;
+    return make_trainee(options, at::kCUDA);
+  };
+  Trainee plain = trained(false), recorded = trained(true);
+  Trace trace(std::nullopt, 0);
+  for (int64_t i = 0; i < 12; ++i) {
+    const StepPlace place{.seed = 3, .step = i, .batch_size = 2};
+    const std::vector<LoadedBatch> batches = batches_of_step(i);
+    const StepResult wanted = training_step(plain, batches, place, {.max_norm = 1}, trace);
+    const StepResult found = training_step(recorded, batches, place, {.max_norm = 1}, trace);
+    EXPECT_TRUE(found.updated);
+    EXPECT_NEAR(found.loss, wanted.loss, 1e-3 * wanted.loss) << i;
+    EXPECT_NEAR(found.grad_norm, wanted.grad_norm, 1e-2 * wanted.grad_norm) << i;
+  }
+  ASSERT_NE(recorded.graphs, nullptr);
+  EXPECT_EQ(recorded.graphs->count(), 4U);
+}
+
 TEST_F(TrainingStep, KeepsTheGradientsOfGraphsInTheirPlaces) {
   Trainee trained = trainee(true);
   trained.optimizer->keep_gradients();
   step(trained, 0.3F, 0);
+  ASSERT_FALSE(trained.optimizer->gradients().empty());
   const at::Tensor gradient = trained.optimizer->gradients().front();
   EXPECT_EQ(gradient.abs().max().item<float>(), 0);
   EXPECT_FALSE(step(trained, std::nanf(""), 1).finite);
