@@ -20,6 +20,7 @@ constexpr const char* kUsage = R"(sdtune-bench step|vae|text|rates [--name=value
 
   --width=512 --height=512 --batch=1 --tokens=77
   --precision=fp32|bf16|full_bf16
+  --model=sd1|sd2       whose U-Net a step is of
   --steps=3             timed; one more runs before them, and two with graphs
   --optimizer=AdamW     by the names of --optimizer_type
   --fused-backward      updates follow each gradient; clipped tensor by tensor
@@ -67,6 +68,8 @@ bool set_value(BenchJob& job, const std::string& name, const std::string& value)
     job.optimizer = value;
   } else if (name == "--device") {
     job.cuda = choose<bool>(name, value, {{"cpu", false}, {"cuda", true}});
+  } else if (name == "--model") {
+    job.sd2 = choose<bool>(name, value, {{"sd1", false}, {"sd2", true}});
   } else {
     return false;
   }

@@ -28,6 +28,7 @@ struct BenchJob {
   bool profile = false;
   bool tiny = false;  // models of a few thousand weights, to try the program out
   bool cuda = false;
+  bool sd2 = false;  // the U-Net of Stable Diffusion 2
 
   // Weights of what is trained, and the arithmetic; bf16 computes in fp32 on processors that lack
   // it, as in training.

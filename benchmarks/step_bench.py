@@ -8,10 +8,10 @@ turns around from round to round. A step is forward and backward pass, clipping 
 are of one round, so that a busy neighbour slows both sides; their median and their ends are told. Needs the Python
 tests' packages and up to 17 GB of memory. Every single time goes to benchmarks/results.
 
-Legs of step: sdtune; sdtune-fused-backward and sdtune-low-memory (full bf16, 8-bit AdamW, checkpointing, fused
-backward pass); diffusers with AdamW as torch chooses it, diffusers-fused-adamw, diffusers-compiled; with --sd-scripts
-DIR (its checkout; needs einops) sd-scripts and sd-scripts-sdpa. Of vae: sdtune, and diffusers with channels last. Of
-text: sdtune, transformers.
+Legs of step: sdtune; sdtune-fused-backward; sdtune-low-memory (full bf16, 8-bit AdamW, checkpointing, fused backward
+pass) and sdtune-factored (the same with Adafactor); on a GPU sdtune-graphs; diffusers with AdamW as torch chooses it,
+diffusers-fused-adamw, diffusers-compiled; with --sd-scripts DIR (its checkout; needs einops) sd-scripts and
+sd-scripts-sdpa. Of vae: sdtune, and diffusers with channels last. Of text: sdtune, transformers.
 """
 
 import argparse
@@ -32,8 +32,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from running import PROCESSOR_FLAGS  # noqa: E402
 
-LOW_MEMORY = ["--precision=full_bf16", "--optimizer=AdamW8bit", "--checkpointing", "--fused-backward"]
-OURS = {"sdtune": [], "sdtune-fused-backward": ["--fused-backward"], "sdtune-low-memory": LOW_MEMORY}
+LEAST = ["--precision=full_bf16", "--checkpointing", "--fused-backward"]
+OURS = {"sdtune": [], "sdtune-fused-backward": ["--fused-backward"], "sdtune-graphs": ["--cuda-graphs"],
+        "sdtune-low-memory": [*LEAST, "--optimizer=AdamW8bit"], "sdtune-factored": [*LEAST, "--optimizer=AdaFactor"]}
 DEFAULT_LEGS = {
     "step": ["sdtune", "diffusers", "diffusers-fused-adamw"],
     "vae": ["sdtune", "diffusers"],
@@ -63,6 +64,7 @@ def run_lines(command, lock):
 def command_of(leg, arguments):
     words = [f"--width={arguments.size}", f"--height={arguments.size}", f"--batch={arguments.batch}",
              f"--tokens={arguments.tokens}", f"--steps={arguments.steps}", f"--precision={arguments.precision}"]
+    words += [f"--model={arguments.model}", f"--device={arguments.device}"]
     words += ["--checkpointing"] if arguments.checkpointing else []
     words += ["--tiny"] if arguments.tiny else []
     words += [f"--threads={arguments.threads}"] if arguments.threads else []
@@ -83,8 +85,13 @@ def run_leg(leg, arguments):
 
 def now(arguments):
     """What the machine can do at the moment, and how busy it is."""
-    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates",
+    device = getattr(arguments, "device", "cpu")  # other benches know the CPU alone
+    rates = run_lines([pathlib.Path(arguments.build) / "sdtune-bench", "rates", f"--device={device}",
                        *(["--tiny"] if arguments.tiny else [])], arguments.lock)[0]
+    if device == "cuda":
+        import torch
+
+        rates["processor"] = torch.cuda.get_device_name()
     return {"rates": rates, "load": os.getloadavg()[0]}
 
 
@@ -163,6 +170,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=ROOT / "build/release")
     parser.add_argument("--what", choices=DEFAULT_LEGS, default="step")
+    parser.add_argument("--model", choices=("sd1", "sd2"), default="sd1", help="whose U-Net a step is of")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16", "full_bf16"), default="fp32")
     for name, default in (("size", 512), ("batch", 1), ("tokens", 77), ("rounds", 4), ("steps", 2), ("threads", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -176,6 +185,8 @@ def parse_arguments():
     arguments.legs = arguments.legs.split(",") if arguments.legs else DEFAULT_LEGS[arguments.what]
     if any(leg.startswith("sd-scripts") for leg in arguments.legs) and not arguments.sd_scripts:
         parser.error("the leg sd-scripts needs --sd-scripts DIR")
+    if any(leg.startswith("sd-scripts") for leg in arguments.legs) and arguments.model != "sd1":
+        parser.error("the leg sd-scripts is of --model sd1")
     return arguments
 
 
@@ -184,10 +195,12 @@ def main():
     rounds = [run_round(number, arguments.legs, arguments) for number in range(arguments.rounds)]
     name = f"{arguments.what}-{arguments.size}-batch{arguments.batch}-{arguments.precision}"
     name += "-checkpointing" if arguments.checkpointing else ""
-    job = {key: getattr(arguments, key) for key in ("what", "size", "batch", "tokens", "precision", "checkpointing",
+    name += "" if arguments.model == "sd1" else f"-{arguments.model}"
+    name += "" if arguments.device == "cpu" else f"-{arguments.device}"
+    job = {key: getattr(arguments, key) for key in ("what", "model", "device", "size", "batch", "tokens", "precision", "checkpointing",
                                                     "tiny")}
     result = {
-        "title": f"{arguments.what} at {arguments.size}², batch {arguments.batch}, {arguments.precision}"
+        "title": f"{arguments.what} of {arguments.model} at {arguments.size}², batch {arguments.batch}, {arguments.precision}"
                  + (", checkpointing" if arguments.checkpointing else ""),
         "job": job,
         "machine": machine(rounds),

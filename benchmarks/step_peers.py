@@ -22,6 +22,8 @@ UNET = {
 }
 TINY_UNET = {**UNET, "cross_attention_dim": 32, "block_out_channels": (32, 64, 64, 64), "attention_head_dim": 4,
              "layers_per_block": 1}
+SD2 = {"cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "use_linear_projection": True}
+TINY_SD2 = {"cross_attention_dim": 64, "attention_head_dim": (1, 2, 2, 2), "use_linear_projection": True}
 VAE = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -36,7 +38,17 @@ TINY_TEXT = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2
 LEARNING_RATE = 5e-6
 
 
-def peak_bytes():
+def unet_config(model, tiny):
+    of_sd2 = TINY_SD2 if tiny else SD2
+    return {**(TINY_UNET if tiny else UNET), **(of_sd2 if model == "sd2" else {})}
+
+
+def peak_bytes(device):
+    """What torch held of a GPU's memory at most, or the process's highest resident size."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated()
     status = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
@@ -59,12 +71,22 @@ def make_unet(arguments):
         unet = sd_scripts_unet(arguments.sd_scripts)
         unet.set_use_sdpa(arguments.peer == "sd-scripts-sdpa")
     else:
-        unet = diffusers.UNet2DConditionModel(**(TINY_UNET if arguments.tiny else UNET))
+        unet = diffusers.UNet2DConditionModel(**unet_config(arguments.model, arguments.tiny))
+    unet.to(arguments.device)
     if arguments.precision == "full_bf16":
         unet.to(torch.bfloat16)
     if arguments.checkpointing:
         unet.enable_gradient_checkpointing()
     return unet.train()
+
+
+def now(device):
+    """When the device has done what it was given."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class Step:
@@ -73,6 +95,7 @@ class Step:
     def __init__(self, arguments):
         import torch
 
+        self.device = arguments.device
         self.unet = make_unet(arguments)
         self.parameters = list(self.unet.parameters())
         fused = True if arguments.peer == "diffusers-fused-adamw" else None  # None: torch's own choice
@@ -81,16 +104,16 @@ class Step:
         self.autocasts = arguments.precision == "bf16"
         dtype = self.parameters[0].dtype
         self.shape = (arguments.batch, 4, arguments.height // 8, arguments.width // 8)
-        width = TINY_UNET["cross_attention_dim"] if arguments.tiny else UNET["cross_attention_dim"]
-        self.context = torch.randn(arguments.batch, arguments.tokens, width, dtype=dtype)
+        width = unet_config(arguments.model, arguments.tiny)["cross_attention_dim"]
+        self.context = torch.randn(arguments.batch, arguments.tokens, width, dtype=dtype, device=self.device)
         self.dtype = dtype
 
     def forward(self):
         import torch
 
-        noise = torch.randn(self.shape)
-        timesteps = torch.randint(0, 1000, (self.shape[0],))
-        autocast = torch.autocast("cpu", dtype=torch.bfloat16) if self.autocasts else contextlib.nullcontext()
+        noise = torch.randn(self.shape, device=self.device)
+        timesteps = torch.randint(0, 1000, (self.shape[0],), device=self.device)
+        autocast = torch.autocast(self.device, dtype=torch.bfloat16) if self.autocasts else contextlib.nullcontext()
         with autocast:
             prediction = self.model(noise.to(self.dtype), timesteps, self.context).sample
         return torch.nn.functional.mse_loss(prediction.float(), noise, reduction="mean")
@@ -98,16 +121,16 @@ class Step:
     def run(self):
         import torch
 
-        marks = [time.perf_counter()]
+        marks = [now(self.device)]
         loss = self.forward()
-        marks.append(time.perf_counter())
+        marks.append(now(self.device))
         loss.backward()
-        marks.append(time.perf_counter())
+        marks.append(now(self.device))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        marks.append(time.perf_counter())
+        marks.append(now(self.device))
         self.optimizer.step()
         self.optimizer.zero_grad()
-        marks.append(time.perf_counter())
+        marks.append(now(self.device))
         seconds = [after - before for before, after in zip(marks, marks[1:])]
         return {**dict(zip(("forward", "backward", "clip", "optimizer"), seconds)), "loss": loss.item(),
                 "grad_norm": norm.item()}
@@ -119,26 +142,28 @@ class Encoding:
         import torch
         import transformers
 
+        self.device = arguments.device
         dtype = torch.float32 if arguments.precision == "fp32" else torch.bfloat16
         if arguments.what == "vae":
-            model = diffusers.AutoencoderKL(**(TINY_VAE if arguments.tiny else VAE)).eval().to(dtype)
+            model = diffusers.AutoencoderKL(**(TINY_VAE if arguments.tiny else VAE)).eval().to(self.device, dtype)
             model.to(memory_format=torch.channels_last)  # the fastest of Diffusers' on a CPU
-            pictures = torch.rand(arguments.batch, 3, arguments.height, arguments.width, dtype=dtype) * 2 - 1
+            shape = (arguments.batch, 3, arguments.height, arguments.width)
+            pictures = torch.rand(shape, dtype=dtype, device=self.device) * 2 - 1
             pictures = pictures.contiguous(memory_format=torch.channels_last)
             self.encode = lambda: model.encode(pictures).latent_dist.parameters
         else:
             config = transformers.CLIPTextConfig(**(TINY_TEXT if arguments.tiny else TEXT))
-            model = transformers.CLIPTextModel(config).eval().to(dtype)
-            ids = torch.randint(0, config.vocab_size, (arguments.batch, 77))
+            model = transformers.CLIPTextModel(config).eval().to(self.device, dtype)
+            ids = torch.randint(0, config.vocab_size, (arguments.batch, 77), device=self.device)
             self.encode = lambda: model(ids)[0]
 
     def run(self):
         import torch
 
-        begin = time.perf_counter()
+        begin = now(self.device)
         with torch.inference_mode():
             self.encode()
-        return {"encode": time.perf_counter() - begin}
+        return {"encode": now(self.device) - begin}
 
 
 def main():
@@ -148,6 +173,8 @@ def main():
     for name, default in (("width", 512), ("height", 512), ("batch", 1), ("tokens", 77), ("steps", 3), ("threads", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--model", default="sd1")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--sd-scripts")
     for name in ("tiny", "checkpointing"):
         parser.add_argument(f"--{name}", action="store_true")
@@ -162,7 +189,7 @@ def main():
     work.run()
     for _ in range(arguments.steps):
         print(json.dumps(work.run()), flush=True)
-    print(json.dumps({"peak_bytes": peak_bytes()}))
+    print(json.dumps({"peak_bytes": peak_bytes(arguments.device)}))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,20 @@ constexpr double kLearningRate = 5e-6;
 constexpr uint64_t kSeed = 0;
 
 UNetConfig unet_config(const BenchJob& job) {
-  if (!job.tiny) return {};
-  return {.block_out_channels = {32, 64, 64, 64},
-          .layers_per_block = 1,
-          .num_heads = {4, 4, 4, 4},
-          .cross_attention_dim = 32};
+  UNetConfig config;
+  if (job.tiny) {
+    config.block_out_channels = {32, 64, 64, 64};
+    config.layers_per_block = 1;
+    config.num_heads = {4, 4, 4, 4};
+    config.cross_attention_dim = 32;
+  }
+  if (job.sd2) {
+    config.num_heads =
+        job.tiny ? std::vector<int64_t>{1, 2, 2, 2} : std::vector<int64_t>{5, 10, 20, 20};
+    config.cross_attention_dim = job.tiny ? 64 : 1024;
+    config.use_linear_projection = true;
+  }
+  return config;
 }
 
 UNet2DConditionModel make_unet(const BenchJob& job, c10::Device device) {

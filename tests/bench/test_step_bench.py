@@ -22,17 +22,18 @@ def bench_lines(*words):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def peer_flops():
+def peer_flops(model):
     """Of the same step in Diffusers, forward and backward, counted by torch; attention as products, which it counts."""
     import diffusers
     import torch
     from diffusers.models.attention_processor import AttnProcessor
-    from step_peers import TINY_UNET
+    from step_peers import unet_config
     from torch.utils.flop_counter import FlopCounterMode
 
-    unet = diffusers.UNet2DConditionModel(**TINY_UNET)
+    config = unet_config(model, tiny=True)
+    unet = diffusers.UNet2DConditionModel(**config)
     unet.set_attn_processor(AttnProcessor())
-    latents, context = torch.randn(1, 4, SIDE // 8, SIDE // 8), torch.randn(1, 77, TINY_UNET["cross_attention_dim"])
+    latents, context = torch.randn(1, 4, SIDE // 8, SIDE // 8), torch.randn(1, 77, config["cross_attention_dim"])
     counts = []
     with FlopCounterMode(display=False) as counter:
         loss = unet(latents, torch.tensor([5]), context).sample.square().mean()
@@ -42,9 +43,10 @@ def peer_flops():
     return counts
 
 
-def test_the_profile_counts_the_arithmetic_of_the_same_model_in_diffusers():
-    profile = bench_lines("step", "--profile")[-2]["profile"]
-    for part, expected in zip(("forward", "backward"), peer_flops()):
+@pytest.mark.parametrize("model", ["sd1", "sd2"])
+def test_the_profile_counts_the_arithmetic_of_the_same_model_in_diffusers(model):
+    profile = bench_lines("step", "--profile", f"--model={model}")[-2]["profile"]
+    for part, expected in zip(("forward", "backward"), peer_flops(model)):
         counted = sum(row["flops"] for row in profile["kinds"] if row["part"] == part)
         assert counted == pytest.approx(expected, rel=1e-6), part
     kinds = {row["kind"] for row in profile["kinds"] if row["flops"] > 0}
