@@ -129,6 +129,7 @@ def plot(axis, rows, arguments):
     xs = [math.log10(row["value"]) if axis == "pictures" else row["value"] for row in rows]
     description = {
         "title": f"A training step by {LABELS[axis]}", "x_label": LABELS[axis], "y_label": "times the first",
+        "y_from_zero": True,
         "series": [{"label": "time", "x": xs, "y": [row["ratio"] for row in rows]},
                    {"label": "peak memory", "x": xs, "y": [row["peak_ratio"] for row in rows]}]}
     path = arguments.images / f"growth-{axis}.png"

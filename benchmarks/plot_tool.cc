@@ -1,5 +1,6 @@
 // sdtune-bench-plot OUT.png: draws a plot that a benchmark describes on the standard input, as
-// {"title", "x_label", "y_label", "series": [{"label", "x", "y"}]}, in the look of the program's.
+// {"title", "x_label", "y_label", "y_from_zero", "series": [{"label", "x", "y"}]}, in the look of
+// the program's.
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@ namespace {
 LinePlot read_plot(std::istream& input) {
   const auto json = nlohmann::json::parse(input);
   LinePlot plot{json.at("title"), json.at("x_label"), json.at("y_label"), {}};
+  plot.y_from_zero = json.value("y_from_zero", false);
   for (const auto& series : json.at("series")) {
     LineSeries line{series.at("label"), series.at("x"), series.at("y")};
     line.colour = static_cast<int>(plot.series.size());

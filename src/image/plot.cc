@@ -75,6 +75,7 @@ Frame make_frame(const LinePlot& plot) {
       frame.y.add(series.y[i]);
     }
   }
+  if (plot.y_from_zero) frame.y.add(0.0);
   widen_if_empty(frame.x);
   widen_if_empty(frame.y);
   const double room = 0.05 * (frame.y.high - frame.y.low);
@@ -198,6 +199,46 @@ std::string stroke_of(const LineSeries& series) {
       colour, series.pale ? 1.0 : 2.4, series.pale ? 0.3 : 1.0);
 }
 
+// The y, in pixels, that lines have where x is within these.
+Extent lines_between(const LinePlot& plot, const Frame& f, double left, double right) {
+  Extent lines;
+  for (const LineSeries& series : plot.series) {
+    for (size_t i = 1; i < series.x.size(); ++i) {
+      if (!is_drawn(series, i - 1) || !is_drawn(series, i)) continue;
+      const double x0 = f.px(series.x[i - 1]), x1 = f.px(series.x[i]);
+      if (x1 < left || x0 > right || x0 == x1) continue;
+      const double y0 = f.py(series.y[i - 1]), y1 = f.py(series.y[i]);
+      for (const double x : {std::max(x0, left), std::min(x1, right)}) {
+        lines.add(y0 + (x - x0) / (x1 - x0) * (y1 - y0));
+      }
+    }
+  }
+  return lines;
+}
+
+struct Corner {
+  double left, top;
+};
+
+// For a box of this size: the first that no line crosses, or the one that they leave the most room.
+Corner free_corner(const LinePlot& plot, const Frame& f, double width, double height) {
+  constexpr double kGap = 8;
+  Corner best{};
+  double most = -1;
+  for (const bool is_top : {true, false}) {
+    for (const double left : {f.right - width - kGap, f.left + kGap}) {
+      const Extent lines = lines_between(plot, f, left, left + width);
+      const double room =
+          is_top ? std::min(lines.low, f.bottom) - f.top : f.bottom - std::max(lines.high, f.top);
+      const Corner corner = {left, is_top ? f.top + kGap : f.bottom - height - kGap};
+      if (room > height + 2 * kGap) return corner;
+      if (room > most) best = corner;
+      most = std::max(most, room);
+    }
+  }
+  return best;
+}
+
 std::string draw_legend(const LinePlot& plot, const Frame& f) {
   size_t longest = 0, rows = 0;
   for (const LineSeries& series : plot.series) {
@@ -207,13 +248,13 @@ std::string draw_legend(const LinePlot& plot, const Frame& f) {
   }
   if (rows == 0) return "";
   const double width = 52 + 7.8 * longest, height = 10 + 20.0 * rows;
-  const double left = f.right - width - 10;
+  const auto [left, top] = free_corner(plot, f, width, height);
   std::string svg = fmt::format(
       "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"4\" "
       "fill=\"#ffffff\" "
       "fill-opacity=\"0.88\" stroke=\"{}\"/>\n",
-      left, f.top + 8, width, height, kGrid);
-  double y = f.top + 8 + 20;
+      left, top, width, height, kGrid);
+  double y = top + 20;
   for (const LineSeries& series : plot.series) {
     if (series.label.empty()) continue;
     svg +=

@@ -24,6 +24,7 @@ struct LinePlot {
   std::vector<LineSeries> series;  // the later lie on top
   int width = 900;                 // pixels
   int height = 500;
+  bool y_from_zero = false;  // for ratios, whose noise would look large in a range of their own
 };
 
 // The plot as SVG text. Pure, for tests. Throws Error when a series has unequal x and y.

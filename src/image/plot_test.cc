@@ -78,6 +78,28 @@ TEST(LinePlot, EmptyAndLevelSeriesAreDrawn) {
   EXPECT_EQ(image_size(folder / "level.png"), (Size{1800, 1000}));
 }
 
+TEST(LinePlot, TheLegendLeavesLinesFree) {
+  struct Place {
+    double x, y;
+  };
+  const auto legend = [](std::vector<double> y) -> Place {
+    const std::string svg = line_plot_svg({"", "", "", {{"line", {0, 1, 2}, std::move(y)}}});
+    const std::string box = svg.substr(svg.rfind("<rect x=\""));
+    return {std::stod(box.substr(9)), std::stod(box.substr(box.find(" y=\"") + 4))};
+  };
+  const Place falling = legend({3, 2, 1}), rising = legend({1, 2, 3}), high = legend({3, 0, 3});
+  EXPECT_TRUE(falling.x > 450 && falling.y < 100);
+  EXPECT_TRUE(rising.x < 450 && rising.y < 100);
+  EXPECT_GT(high.y, 300);
+}
+
+TEST(LinePlot, RatiosStandOnZero) {
+  LinePlot plot{"", "", "", {{"", {5, 6}, {0.98, 1.02}}}};
+  EXPECT_EQ(line_plot_svg(plot).find(">0<"), std::string::npos);
+  plot.y_from_zero = true;
+  EXPECT_NE(line_plot_svg(plot).find(">0<"), std::string::npos);
+}
+
 TEST(LinePlot, UnequalSeriesAreRefused) {
   EXPECT_THROW(line_plot_svg({"", "", "", {{"a", {0, 1}, {1}}}}), Error);
 }
