@@ -197,10 +197,11 @@ def main():
     name += "-checkpointing" if arguments.checkpointing else ""
     name += "" if arguments.model == "sd1" else f"-{arguments.model}"
     name += "" if arguments.device == "cpu" else f"-{arguments.device}"
-    job = {key: getattr(arguments, key) for key in ("what", "model", "device", "size", "batch", "tokens", "precision", "checkpointing",
-                                                    "tiny")}
+    job = {key: getattr(arguments, key) for key in ("what", "model", "device", "size", "batch", "tokens", "precision",
+                                                    "checkpointing", "tiny")}
     result = {
-        "title": f"{arguments.what} of {arguments.model} at {arguments.size}², batch {arguments.batch}, {arguments.precision}"
+        "title": f"{arguments.what} of {arguments.model} at {arguments.size}², batch {arguments.batch}, "
+                 + arguments.precision
                  + (", checkpointing" if arguments.checkpointing else ""),
         "job": job,
         "machine": machine(rounds),
