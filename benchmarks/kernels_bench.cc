@@ -12,6 +12,7 @@
 #include "base/block_range.h"
 #include "base/system.h"
 #include "kernels/adamw.h"
+#include "kernels/attention.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
 #include "kernels/group_norm_planes.h"
@@ -198,6 +199,56 @@ void register_trained_group_norms() {
   }
 }
 
+struct AttentionCase {
+  int64_t queries, keys, heads, width;
+};
+
+at::Tensor attention_by_torch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return at::scaled_dot_product_attention(q, k, v);
+}
+
+// The U-Net's at 512² and, the first, the VAE's.
+void register_attention() {
+  for (const AttentionCase& c : {AttentionCase{4096, 4096, 1, 512},
+                                 {4096, 4096, 8, 40},
+                                 {4096, 77, 8, 40},
+                                 {1024, 1024, 8, 80},
+                                 {1024, 77, 8, 80},
+                                 {256, 256, 8, 160},
+                                 {64, 77, 8, 160},
+                                 {4096, 4096, 5, 64}}) {
+    for (const bool trained : {false, true}) {
+      for (const bool ours : {true, false}) {
+        const std::string title = std::string(trained ? "trained_attention/" : "attention/") +
+                                  std::to_string(c.queries) + "x" + std::to_string(c.keys) + "/" +
+                                  std::to_string(c.heads) + "x" + std::to_string(c.width) +
+                                  (ours ? "/sdtune" : "/torch");
+        benchmark::RegisterBenchmark(
+            title.c_str(),
+            [=](benchmark::State& state) {
+              const auto draw = [&](int64_t rows) {
+                return at::randn({1, rows, c.heads, c.width}).transpose(1, 2);
+              };
+              const at::Tensor grad = draw(c.queries);
+              std::vector<at::Tensor> leaves = {draw(c.queries), draw(c.keys), draw(c.keys)};
+              for (at::Tensor& leaf : leaves) leaf.set_requires_grad(trained);
+              const auto attend = ours ? attention : attention_by_torch;
+              for (auto _ : state) {
+                const at::Tensor out = attend(leaves[0], leaves[1], leaves[2]);
+                if (trained) torch::autograd::grad({out}, leaves, {grad});
+              }
+              const double flops =
+                  (trained ? 12.0 : 4.0) * static_cast<double>(grad.numel() * c.keys);
+              state.counters["GFLOP/s"] =
+                  benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+            })
+            ->UseRealTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+}
+
 // Clipping and AdamW over tensors like a fifth of the U-Net's, in the memory that training has.
 class OptimizerStep {
  public:
@@ -285,6 +336,7 @@ int main(int argc, char** argv) {
   sdtune::register_all();
   sdtune::register_group_norms();
   sdtune::register_trained_group_norms();
+  sdtune::register_attention();
   sdtune::register_8bit();
   sdtune::register_optimizer_steps();
   benchmark::RunSpecifiedBenchmarks();

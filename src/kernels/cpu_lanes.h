@@ -16,9 +16,11 @@ inline constexpr int kLanes = 8;
 SDTUNE_INLINE Floats exp_of(Floats y) {
   y = y < -87.3F ? Floats{} - 87.3F : y;
   y = y > 88.0F ? Floats{} + 88.0F : y;
-  const Floats n = whole_powers(y);
-  const Words scale = __builtin_convertvector(n + 127.0F, Words) << 23;
-  return exp_near_zero(rest_of(y, n)) * bits_as<Floats>(scale);
+  // The last bits of the sum are n: converting it would take several instructions where there are
+  // no conversions to unsigned words.
+  const Floats sum = y * kLog2OfE + kRounder;
+  const Words scale = (bits_as<Words>(sum) + 127) << 23;
+  return exp_near_zero(rest_of(y, sum - kRounder)) * bits_as<Floats>(scale);
 }
 
 SDTUNE_INLINE Floats load_lanes(const float* from) { return load_vector<Floats>(from); }

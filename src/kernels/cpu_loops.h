@@ -74,11 +74,7 @@ SDTUNE_INLINE F exp_near_zero(F r) {
 
 // y = n·ln 2 + r with a whole n: adding and taking away kRounder rounds, and ln 2 comes in two
 // parts.
-template <class F>
-SDTUNE_INLINE F whole_powers(F y) {
-  constexpr float kRounder = 0x1.8p23F;
-  return (y * 1.44269504F + kRounder) - kRounder;
-}
+inline constexpr float kLog2OfE = 1.44269504F, kRounder = 0x1.8p23F;
 template <class F>
 SDTUNE_INLINE F rest_of(F y, F n) {
   return (y - n * 0.693359375F) + n * 2.12194440e-4F;
@@ -87,7 +83,7 @@ SDTUNE_INLINE F rest_of(F y, F n) {
 // e^y for y <= 0, held at the smallest normal floats below -87.3. Relative error under 2e-7.
 SDTUNE_INLINE float exp_of_negative(float y) {
   y = y < -87.3F ? -87.3F : y;
-  const float n = whole_powers(y);
+  const float n = (y * kLog2OfE + kRounder) - kRounder;
   return exp_near_zero(rest_of(y, n)) *
          bits_as<float>(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
 }

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu_vectors.h"
 #include "kernels/gemm_pack_cpu.h"
+#include "kernels/gemm_tile_cpu.h"
 
 namespace sdtune {
 
@@ -17,24 +18,8 @@ constexpr int64_t kBlockColumns = 512;
 // Rows of a, 192 KB of them, that stay in the second cache while the packed columns pass by.
 constexpr int64_t kBlockRows = 96;
 
-// Rows of a: where they lie, or as interleave_rows() leaves them.
-struct Rows {
-  const float* data;
-  int64_t row_step, column_step;
-  bool interleaved;
-};
-
-// What some rows of a and a strip of b add up to over `depth`.
-struct Tile {
-  Rows a;
-  const float* strip;
-  float* c;
-  int64_t c_step, depth;
-  bool adds;  // to what c holds
-};
-
 template <class V, int64_t kRows, int64_t kVectors>
-SDTUNE_INLINE void multiply_tile(const Tile& p) {
+SDTUNE_INLINE void multiply_tile(const GemmTiles& p) {
   constexpr int64_t kLength = sizeof(V) / sizeof(float);
   const int64_t a_row = p.a.interleaved ? 1 : p.a.row_step;
   const int64_t a_step = p.a.interleaved ? kRows : p.a.column_step;
@@ -68,7 +53,7 @@ SDTUNE_INLINE void multiply_tile(const Tile& p) {
 }
 
 template <class V, int64_t kVectors>
-SDTUNE_INLINE void multiply_rows(Tile tile, int64_t rows) {
+SDTUNE_INLINE void multiply_rows(GemmTiles tile, int64_t rows) {
   const auto advance = [&](int64_t count) {
     tile.a.data += count * (tile.a.interleaved ? tile.depth : tile.a.row_step);
     tile.c += count * tile.c_step;
@@ -81,18 +66,9 @@ SDTUNE_INLINE void multiply_rows(Tile tile, int64_t rows) {
   for (; rows > 0; advance(kTileRows[2])) multiply_tile<V, kTileRows[2], kVectors>(tile);
 }
 
-SDTUNE_INLINE void multiply_strip(const Tile& tile, int64_t rows, int64_t columns,
-                                  GemmTile cut_for) {
-  if (cut_for == GemmTile::kNarrow) return multiply_rows<Eight, 2>(tile, rows);
-  if (columns == 4 * kGemmUnit) return multiply_rows<Sixteen, 4>(tile, rows);
-  if (columns == 3 * kGemmUnit) return multiply_rows<Sixteen, 3>(tile, rows);
-  if (columns == 2 * kGemmUnit) return multiply_rows<Sixteen, 2>(tile, rows);
-  multiply_rows<Sixteen, 1>(tile, rows);
-}
-
 // Some rows of a, and what is packed of b.
 struct Block {
-  Rows a;
+  GemmRows a;
   const float* b;
   float* c;  // where the first of these rows and columns meet
   int64_t rows, columns, depth;
@@ -170,6 +146,15 @@ GemmTile fastest_gemm_tile() {
   if (__builtin_cpu_supports("avx512f") != 0) return GemmTile::kWide;
 #endif
   return GemmTile::kNarrow;
+}
+
+SDTUNE_EACH_WIDTH void multiply_strip(const GemmTiles& tile, int64_t rows, int64_t columns,
+                                      GemmTile cut_for) {
+  if (cut_for == GemmTile::kNarrow) return multiply_rows<Eight, 2>(tile, rows);
+  if (columns == 4 * kGemmUnit) return multiply_rows<Sixteen, 4>(tile, rows);
+  if (columns == 3 * kGemmUnit) return multiply_rows<Sixteen, 3>(tile, rows);
+  if (columns == 2 * kGemmUnit) return multiply_rows<Sixteen, 2>(tile, rows);
+  multiply_rows<Sixteen, 1>(tile, rows);
 }
 
 void gemm_cpu(const GemmCall& call) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/attention.h"
 #include "kernels/geglu.h"
 
 namespace sdtune {
@@ -56,10 +57,10 @@ at::Tensor Attention::forward(const at::Tensor& x, const at::Tensor& context) co
     k = k.to(at::kFloat);
     v = v.to(at::kFloat);
   }
-  // Which kernel is torch's choice. On CUDA flash attention takes half precision with heads of up
+  // On CUDA the kernel is torch's choice. Flash attention takes half precision with heads of up
   // to 256 channels that 8 divides: 40, 80 and 160 in SD 1.x, 64 in SD 2.x. fp32, also where
   // products are upcast, and the VAE's single head of 512 go to the memory-efficient kernel.
-  const at::Tensor mixed = at::scaled_dot_product_attention(q, k, v).to(x.scalar_type());
+  const at::Tensor mixed = attention(q, k, v).to(x.scalar_type());
   return to_out.forward(join_heads(mixed));
 }
 
