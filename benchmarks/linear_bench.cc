@@ -64,7 +64,7 @@ Tensors tensors_of(const Shape& shape) {
 std::function<void()> result_job(const Tensors& t, LinearWay way) {
   return [t, way] {
     const at::NoGradGuard frozen;
-    linear({t.x, t.weight, t.bias}, {.result = way});
+    linear({t.x, t.weight, t.bias}, way);
   };
 }
 
@@ -84,8 +84,7 @@ std::function<void()> onednn_job(const Tensors& t) {
 std::function<void()> gradient_job(Tensors t, bool of_input, LinearWay way) {
   t.x = t.x.detach().set_requires_grad(of_input);
   t.weight = t.weight.detach().set_requires_grad(!of_input);
-  const at::Tensor out =
-      linear({t.x, t.weight, t.bias}, {.input_gradient = way, .weight_gradient = way});
+  const at::Tensor out = linear({t.x, t.weight, t.bias}, way);
   return [out, t, of_input] {
     torch::autograd::grad({out}, {of_input ? t.x : t.weight}, {t.grad}, /*retain_graph=*/true);
   };

@@ -8,7 +8,9 @@
 #include <cmath>
 
 #include "kernels/attention_cpu.h"
+#include "kernels/gemm.h"
 #include "kernels/gradient_recording.h"
+#include "kernels/grain.h"
 #include "kernels/recorded.h"
 
 namespace sdtune {
@@ -21,9 +23,6 @@ using torch::autograd::variable_list;
 constexpr const char* kOperator = "sdtune::attention";
 constexpr const char* kBackwardOperator = "sdtune::attention_backward";
 
-// Multiplications below which one more thread costs more than it saves.
-constexpr int64_t kGrain = 1 << 18;
-
 // What threads share of a head's queries in the forward pass. Each call lays out the head's values
 // anew.
 constexpr int64_t kSharedQueries = 512;
@@ -34,8 +33,9 @@ at::Tensor rows_side_by_side(const at::Tensor& t) {
 
 // Laid out so that heads join without a copy.
 at::Tensor empty_heads(const at::Tensor& like) {
-  return at::empty({like.size(0), like.size(2), like.size(1), like.size(3)}, like.options())
-      .transpose(1, 2);
+  const int64_t heads = like.size(1), rows = like.size(2), width = like.size(3);
+  return at::empty_strided(like.sizes(), {rows * heads * width, width, heads * width, 1},
+                           like.options());
 }
 
 // The head that is the `index`th of all pictures' heads.
@@ -57,9 +57,9 @@ HeadSizes sizes_of(const at::Tensor& q, const at::Tensor& k) {
           static_cast<float>(1 / std::sqrt(static_cast<double>(width)))};
 }
 
-// Pieces of work of which a thread takes several at least.
-int64_t grain(const HeadSizes& sizes, int64_t queries) {
-  return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, queries * sizes.keys * sizes.width));
+// For pieces of so many queries.
+int64_t grain_of(const HeadSizes& sizes, int64_t queries) {
+  return grain_for(queries * sizes.keys * sizes.width);
 }
 
 at::Tensor memory_for(int64_t floats, const at::Tensor& like) {
@@ -76,7 +76,8 @@ Result attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   float* const log_sums = result.log_sums.mutable_data_ptr<float>();
   const int64_t parts = (whole.queries + kSharedQueries - 1) / kSharedQueries;
   const int64_t all = q.size(0) * q.size(1) * parts;
-  at::parallel_for(0, all, grain(whole, kSharedQueries), [&](int64_t begin, int64_t end) {
+  const int64_t grain = grain_of(whole, std::min(kSharedQueries, whole.queries));
+  at::parallel_for(0, all, grain, [&](int64_t begin, int64_t end) {
     const at::Tensor memory = memory_for(attention_forward_scratch(whole), q);
     while (begin < end) {  // what this thread has of one head at a time
       const int64_t index = begin / parts;
@@ -103,22 +104,20 @@ struct Kept {
 };
 
 variable_list gradients_of(const at::Tensor& grad, const Kept& kept) {
-  const auto& [q, k, v, out, log_sums] = kept;
-  variable_list grads = {empty_heads(q), empty_heads(k), empty_heads(v)};
-  const HeadSizes sizes = sizes_of(q, k);
-  const int64_t all = q.size(0) * q.size(1);
-  at::parallel_for(
-      0, all, grain(sizes, sizes.queries),
-      [&, &q = q, &k = k, &v = v, &out = out, &log_sums = log_sums](int64_t begin, int64_t end) {
-        const at::Tensor memory = memory_for(attention_backward_scratch(sizes), q);
-        for (int64_t i = begin; i < end; ++i) {
-          attention_backward_cpu(
-              {sizes, head(grad, i), head(q, i), head(k, i), head(v, i), head(out, i),
-               log_sums.const_data_ptr<float>() + i * sizes.queries, writable_head(grads[0], i),
-               writable_head(grads[1], i), writable_head(grads[2], i)},
-              memory.mutable_data_ptr<float>());
-        }
-      });
+  variable_list grads = {empty_heads(kept.q), empty_heads(kept.k), empty_heads(kept.v)};
+  const HeadSizes sizes = sizes_of(kept.q, kept.k);
+  const int64_t all = kept.q.size(0) * kept.q.size(1);
+  at::parallel_for(0, all, grain_of(sizes, sizes.queries), [&](int64_t begin, int64_t end) {
+    const auto& [q, k, v, out, log_sums] = kept;
+    const at::Tensor memory = memory_for(attention_backward_scratch(sizes), q);
+    for (int64_t i = begin; i < end; ++i) {
+      attention_backward_cpu(
+          {sizes, head(grad, i), head(q, i), head(k, i), head(v, i), head(out, i),
+           log_sums.const_data_ptr<float>() + i * sizes.queries, writable_head(grads[0], i),
+           writable_head(grads[1], i), writable_head(grads[2], i)},
+          memory.mutable_data_ptr<float>());
+    }
+  });
   return grads;
 }
 
@@ -151,9 +150,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 bool has_own_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const auto fits = [&](const at::Tensor& t) {
-    return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.layout() == at::kStrided &&
-           t.dim() == 4 && t.numel() > 0 && t.size(0) == q.size(0) && t.size(1) == q.size(1) &&
-           t.size(3) == q.size(3);
+    return is_float_on_cpu(t) && t.dim() == 4 && t.numel() > 0 && t.size(0) == q.size(0) &&
+           t.size(1) == q.size(1) && t.size(3) == q.size(3);
   };
   return gemm_is_fast() && fits(q) && fits(k) && fits(v) && k.size(2) == v.size(2);
 }

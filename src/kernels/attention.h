@@ -13,7 +13,8 @@ bool has_own_attention(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 
 // [B, heads, queries, width], [B, heads, keys, width] twice -> [B, heads, queries, width], which
 // lies as [B, queries, heads, width] where the loops are its own. The same bits for any number of
-// threads. A second derivative throws Error there.
+// threads. A second derivative throws Error there. Shapes that do not go together are torch's to
+// refuse.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 }  // namespace sdtune

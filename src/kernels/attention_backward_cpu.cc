@@ -15,20 +15,30 @@ constexpr int64_t kQueries = 48, kKeys = 256;
 // Weights of some queries and a strip of keys, [queries, columns].
 struct Strip {
   float* weights;    // products; then the weights
-  float* gradients;  // of the weights; then of the products, times `scale`
+  float* gradients;  // of the weights; then of the products
   int64_t queries, columns;
   const float *log_sums, *sums;  // [queries]; sums of gradient times weight
-  float scale;
 };
 
+// Weights that exp_of() would hold up are 0: their gradients would be too small for normal floats,
+// with which some processors take their time.
 SDTUNE_EACH_WIDTH void differentiate(const Strip& strip) {
   const Strip p = strip;
   for (int64_t query = 0; query < p.queries; ++query) {
     const Floats log_sum = Floats{} + p.log_sums[query], sum = Floats{} + p.sums[query];
     for (int64_t i = query * p.columns; i < (query + 1) * p.columns; i += kLanes) {
-      const Floats weight = exp_of(load_lanes(p.weights + i) * p.scale - log_sum);
+      const Floats power = load_lanes(p.weights + i) - log_sum;
+      const Floats weight = power < -87.3F ? Floats{} : exp_of(power);
       store_lanes(weight, p.weights + i);
-      store_lanes(weight * (load_lanes(p.gradients + i) - sum) * p.scale, p.gradients + i);
+      store_lanes(weight * (load_lanes(p.gradients + i) - sum), p.gradients + i);
+    }
+  }
+}
+
+void scale_rows(const HeadRows<const float>& from, const HeadSizes& sizes, float* to) {
+  for (int64_t row = 0; row < sizes.queries; ++row) {
+    for (int64_t i = 0; i < sizes.width; ++i) {
+      to[row * sizes.width + i] = from.data[row * from.step + i] * sizes.scale;
     }
   }
 }
@@ -49,39 +59,33 @@ SDTUNE_EACH_WIDTH void multiply_and_sum_rows(const HeadRows<const float>& a,
 
 // Gradients are summed up transposed, in strips.
 struct Scratch {
-  // For all queries: interleaved, the gradient of q, and Σ gradient·result.
-  float *queries, *grads, *grad_queries, *sums;
-  // For a block of keys: in strips, interleaved, and the gradients of k and v.
+  // For all queries: q·scale, also interleaved; interleaved, the gradient; the gradient of q; and Σ
+  // gradient·result. From q·scale come the same products, to the last bit, as in the forward pass.
+  float *scaled, *queries, *grads, *grad_queries, *sums;
+  // For a block of keys: in strips; interleaved, k·scale; and the gradients of k and v.
   float *key_strips, *value_strips, *keys, *grad_keys, *grad_values;
   // For a block of keys and of queries: the gradient of the products, transposed, in strips.
   float* products;
   // For a strip of keys.
   float *weights, *gradients;
-  int64_t size = 0;
+  int64_t size;
 
-  // Without memory only the size is right.
-  Scratch(float* memory, const HeadSizes& sizes) : memory_(memory) {
-    const int64_t of_queries = sizes.queries * sizes.width + kBesideInterleaved;
-    const int64_t of_keys = kKeys * sizes.width + kBesideInterleaved;
-    for (float** part : {&queries, &grads}) take(of_queries, part);
-    take(whole_units(sizes.queries) * sizes.width, &grad_queries);
-    take(sizes.queries, &sums);
+  Scratch(float* memory, const HeadSizes& sizes) {
+    ScratchParts parts(memory);
+    for (float** part : {&scaled, &queries, &grads}) {
+      *part = parts.take(sizes.queries * sizes.width);
+    }
+    grad_queries = parts.take(whole_units(sizes.queries) * sizes.width);
+    sums = parts.take(sizes.queries);
     for (float** part : {&key_strips, &value_strips, &keys, &grad_keys, &grad_values}) {
-      take(of_keys, part);
+      *part = parts.take(kKeys * sizes.width);
     }
-    take(kKeys * kQueries, &products);
+    products = parts.take(kKeys * kQueries);
     for (float** part : {&weights, &gradients}) {
-      take(kQueries * static_cast<int64_t>(GemmTile::kWide), part);
+      *part = parts.take(kQueries * static_cast<int64_t>(GemmTile::kWide));
     }
+    size = parts.size();
   }
-
- private:
-  void take(int64_t count, float** part) {
-    *part = memory_ == nullptr ? nullptr : memory_ + size;
-    size += count;
-  }
-
-  float* memory_;
 };
 
 struct Range {
@@ -90,10 +94,12 @@ struct Range {
 
 void prepare_queries(const AttentionBackward& call, const Scratch& scratch) {
   const HeadSizes& sizes = call.sizes;
+  scale_rows(call.q, sizes, scratch.scaled);
   for (int64_t first = 0; first < sizes.queries; first += kQueries) {
     const int64_t count = std::min(kQueries, sizes.queries - first);
     const int64_t place = first * sizes.width;
-    interleave_transposed(rows_from(call.q, first), count, sizes.width, scratch.queries + place);
+    interleave_transposed({scratch.scaled + place, sizes.width}, count, sizes.width,
+                          scratch.queries + place);
     interleave_transposed(rows_from(call.grad, first), count, sizes.width, scratch.grads + place);
   }
   multiply_and_sum_rows(call.grad, call.out, sizes, scratch.sums);
@@ -106,6 +112,7 @@ void prepare_keys(const AttentionBackward& call, const Range& keys, const Scratc
   pack_transposed(k, keys.count, call.sizes, scratch.key_strips);
   pack_transposed(v, keys.count, call.sizes, scratch.value_strips);
   interleave_transposed(k, keys.count, width, scratch.keys);
+  scale_all(scratch.keys, keys.count * width, call.sizes.scale);
   std::fill_n(scratch.grad_keys, whole_units(keys.count) * width, 0.0F);
   std::fill_n(scratch.grad_values, whole_units(keys.count) * width, 0.0F);
 }
@@ -113,10 +120,12 @@ void prepare_keys(const AttentionBackward& call, const Range& keys, const Scratc
 // A block of queries and one of keys.
 void add_gradients(const AttentionBackward& call, const Range& queries, const Range& keys,
                    const Scratch& scratch) {
-  const auto& [all_queries, all_keys, width, scale, tile] = call.sizes;
-  const GemmRows q = as_they_lie(rows_from(call.q, queries.first));
+  const int64_t width = call.sizes.width, place = queries.first * width;
+  const GemmTile tile = call.sizes.tile;
+  const GemmRows q = as_they_lie({scratch.scaled + place, width});
   const GemmRows grad = as_they_lie(rows_from(call.grad, queries.first));
-  const int64_t place = queries.first * width;
+  // Columns without a query are multiplied too, of which none is read; not what is no number,
+  // though.
   if (queries.count % kGemmUnit != 0) std::fill_n(scratch.products, kQueries * kKeys, 0.0F);
   for_strips(keys.count, tile, [&](int64_t column, int64_t columns, int64_t there) {
     const int64_t strip = column * width;
@@ -127,7 +136,7 @@ void add_gradients(const AttentionBackward& call, const Range& queries, const Ra
     multiply(q, scratch.key_strips + strip, scratch.weights, width, false, queries.count);
     multiply(grad, scratch.value_strips + strip, scratch.gradients, width, false, queries.count);
     differentiate({scratch.weights, scratch.gradients, queries.count, columns,
-                   call.log_sums + queries.first, scratch.sums + queries.first, scale});
+                   call.log_sums + queries.first, scratch.sums + queries.first});
     multiply(interleaved(scratch.grads + place), scratch.weights, scratch.grad_values + strip,
              queries.count, true, width);
     multiply(interleaved(scratch.queries + place), scratch.gradients, scratch.grad_keys + strip,

@@ -9,8 +9,24 @@
 
 namespace sdtune {
 
-// What interleave_rows() writes for a moment behind its result.
-inline constexpr int64_t kBesideInterleaved = 2;
+// Cuts memory into parts that begin at lines of the cache if it does. Without memory it counts
+// only.
+class ScratchParts {
+ public:
+  explicit ScratchParts(float* memory) : memory_(memory) {}
+
+  float* take(int64_t floats) {
+    float* const part = memory_ == nullptr ? nullptr : memory_ + size_;
+    size_ += (floats + kLine - 1) / kLine * kLine;
+    return part;
+  }
+  int64_t size() const { return size_; }
+
+ private:
+  static constexpr int64_t kLine = 16;
+  float* memory_;
+  int64_t size_ = 0;
+};
 
 template <class T>
 HeadRows<T> rows_from(const HeadRows<T>& rows, int64_t first) {
@@ -21,6 +37,10 @@ inline GemmRows as_they_lie(const HeadRows<const float>& rows) {
   return {rows.data, rows.step, 1, false};
 }
 inline GemmRows interleaved(const float* data) { return {data, 1, 1, true}; }
+
+inline void scale_all(float* values, int64_t count, float scale) {
+  for (int64_t i = 0; i < count; ++i) values[i] *= scale;
+}
 
 // [count, width] as strips of the transposed matrix: whole_units(count) * width floats.
 inline void pack_transposed(const HeadRows<const float>& rows, int64_t count,

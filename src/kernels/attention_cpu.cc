@@ -15,45 +15,47 @@ namespace {
 // the first cache.
 constexpr int64_t kQueries = 128, kKeys = 96;
 
-// Weights [keys, columns] of a strip of queries, a column each, and what their softmax has added up
-// to so far.
+// Weights [keys, columns] of a strip of queries, a column each, and what their softmax has come to
+// so far.
 struct Strip {
   float* weights;
   int64_t keys, columns;
   float *largest, *sums;  // [columns]
-  float* out;             // [width, columns]
-  int64_t width;
+  float* shrunk;          // [columns], by how much what was added up so far comes down
 };
 
-// Products to e^(product - the largest so far); sums and results come down to the new largest.
+// Products to e^(product - the largest so far). Each block of keys is summed up by itself, which
+// keeps the error of thousands of keys small.
 SDTUNE_EACH_WIDTH void soften(const Strip& strip) {
   const Strip p = strip;
   for (int64_t column = 0; column < p.columns; column += kLanes) {
     float* const weights = p.weights + column;
     const Floats before = load_lanes(p.largest + column);
-    Floats largest = before;
+    Floats largest = before, sum{};
     for (int64_t key = 0; key < p.keys; ++key) {
       const Floats product = load_lanes(weights + key * p.columns);
       largest = product > largest ? product : largest;
     }
-    const Floats shrunk = exp_of(before - largest);
-    Floats sum = load_lanes(p.sums + column) * shrunk;
     for (int64_t key = 0; key < p.keys; ++key) {
       const Floats weight = exp_of(load_lanes(weights + key * p.columns) - largest);
       store_lanes(weight, weights + key * p.columns);
       sum += weight;
     }
+    const Floats shrunk = exp_of(before - largest);
+    store_lanes(shrunk, p.shrunk + column);
     store_lanes(largest, p.largest + column);
-    store_lanes(sum, p.sums + column);
-    for (int64_t i = 0; i < p.width; ++i) {
-      float* const out = p.out + i * p.columns + column;
-      store_lanes(load_lanes(out) * shrunk, out);
-    }
+    store_lanes(load_lanes(p.sums + column) * shrunk + sum, p.sums + column);
   }
 }
 
-SDTUNE_EACH_WIDTH void scale_all(float* values, int64_t count, float scale) {
-  for (int64_t i = 0; i < count; ++i) values[i] *= scale;
+// [rows, columns]: out = out * shrunk + more.
+SDTUNE_EACH_WIDTH void add_block(float* out, const float* more, const float* shrunk, int64_t rows,
+                                 int64_t columns) {
+  for (int64_t row = 0; row < rows; ++row, out += columns, more += columns) {
+    for (int64_t i = 0; i < columns; i += kLanes) {
+      store_lanes(load_lanes(out + i) * load_lanes(shrunk + i) + load_lanes(more + i), out + i);
+    }
+  }
 }
 
 SDTUNE_EACH_WIDTH void divide_columns(float* values, const float* sums, int64_t rows,
@@ -65,20 +67,27 @@ SDTUNE_EACH_WIDTH void divide_columns(float* values, const float* sums, int64_t 
 
 // Of one block of queries.
 struct Softmax {
-  float largest[kQueries], sums[kQueries];
+  float largest[kQueries], sums[kQueries], shrunk[kQueries];
 };
 
 struct Scratch {
-  float* values;   // v, interleaved
-  float* queries;  // qᵀ·scale in strips
-  float* out;      // the result, transposed, in strips
-  float* weights;  // of one strip
+  float* values;    // v, interleaved
+  float* queries;   // qᵀ·scale in strips
+  float* out;       // the result, transposed, in strips
+  float* weights;   // of one strip
+  float* products;  // of one strip with the values of a block
+  int64_t size;
 
-  Scratch(float* memory, const HeadSizes& sizes)
-      : values(memory),
-        queries(values + sizes.keys * sizes.width + kBesideInterleaved),
-        out(queries + kQueries * sizes.width),
-        weights(out + kQueries * sizes.width) {}
+  Scratch(float* memory, const HeadSizes& sizes) {
+    constexpr auto kStrip = static_cast<int64_t>(GemmTile::kWide);
+    ScratchParts parts(memory);
+    values = parts.take(sizes.keys * sizes.width);
+    queries = parts.take(kQueries * sizes.width);
+    out = parts.take(kQueries * sizes.width);
+    weights = parts.take(kKeys * kStrip);
+    products = parts.take(sizes.width * kStrip);
+    size = parts.size();
+  }
 };
 
 void attend_block(const AttentionForward& call, int64_t first, const Scratch& scratch,
@@ -93,15 +102,16 @@ void attend_block(const AttentionForward& call, int64_t first, const Scratch& sc
   for (int64_t key = 0; key < keys; key += kKeys) {
     const int64_t count = std::min(kKeys, keys - key);
     for_strips(here, tile, [&](int64_t column, int64_t columns, int64_t) {
-      float* const out = scratch.out + column * width;
       multiply_strip({as_they_lie(rows_from(call.k, key)), scratch.queries + column * width,
                       scratch.weights, columns, width, /*adds=*/false},
                      count, columns, tile);
-      soften({scratch.weights, count, columns, softmax.largest + column, softmax.sums + column, out,
-              width});
-      multiply_strip({interleaved(scratch.values + key * width), scratch.weights, out, columns,
-                      count, /*adds=*/true},
+      soften({scratch.weights, count, columns, softmax.largest + column, softmax.sums + column,
+              softmax.shrunk + column});
+      multiply_strip({interleaved(scratch.values + key * width), scratch.weights, scratch.products,
+                      columns, count, /*adds=*/false},
                      width, columns, tile);
+      add_block(scratch.out + column * width, scratch.products, softmax.shrunk + column, width,
+                columns);
     });
   }
   for_strips(here, tile, [&](int64_t column, int64_t columns, int64_t there) {
@@ -117,10 +127,7 @@ void attend_block(const AttentionForward& call, int64_t first, const Scratch& sc
 
 }  // namespace
 
-int64_t attention_forward_scratch(const HeadSizes& sizes) {
-  return (sizes.keys + 2 * kQueries) * sizes.width + kBesideInterleaved +
-         kKeys * static_cast<int64_t>(GemmTile::kWide);
-}
+int64_t attention_forward_scratch(const HeadSizes& sizes) { return Scratch(nullptr, sizes).size; }
 
 void attention_forward_cpu(const AttentionForward& call, float* memory) {
   const HeadSizes& sizes = call.sizes;

@@ -5,14 +5,12 @@
 
 #include <algorithm>
 
+#include "kernels/grain.h"
 #include "kernels/recorded.h"
 
 namespace sdtune {
 
 namespace {
-
-// Multiplications below which one more thread costs more than it saves.
-constexpr int64_t kGrain = 1 << 18;
 
 // Two tiles of rows.
 constexpr int64_t kRowsTogether = 12;
@@ -21,8 +19,7 @@ constexpr int64_t kRowsTogether = 12;
 // costs `cost`.
 template <class Use>
 void split(int64_t size, int64_t unit, int64_t cost, Use use) {
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, cost));
-  at::parallel_for(0, (size + unit - 1) / unit, grain, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, (size + unit - 1) / unit, grain_for(cost), [&](int64_t begin, int64_t end) {
     use(begin * unit, std::min(size, end * unit));
   });
 }
@@ -51,6 +48,10 @@ void gemm(const GemmCall& call) {
     part.columns = end - begin;
     gemm_cpu(part);
   });
+}
+
+bool is_float_on_cpu(const at::Tensor& t) {
+  return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.layout() == at::kStrided;
 }
 
 StridedMatrix<const float> strided(const at::Tensor& matrix) {

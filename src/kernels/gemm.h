@@ -15,6 +15,9 @@ void gemm(const GemmCall& call);
 // column.
 at::Tensor gemm(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {});
 
+// Whether loops over floats by pointers and steps can take it.
+bool is_float_on_cpu(const at::Tensor& t);
+
 // Such a matrix as gemm_cpu() takes it.
 StridedMatrix<const float> strided(const at::Tensor& matrix);
 

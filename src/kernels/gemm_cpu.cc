@@ -122,7 +122,7 @@ void fill_with_bias(const GemmCall& call) {
 
 // Room for one block of each factor, kept for the next product.
 struct Scratch {
-  std::vector<float> a = std::vector<float>(kBlockRows * kBlockDepth + 2);
+  std::vector<float> a = std::vector<float>(kBlockRows * kBlockDepth);
   std::vector<float> b = std::vector<float>(kBlockDepth * kBlockColumns);
 };
 

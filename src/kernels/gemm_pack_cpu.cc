@@ -133,7 +133,8 @@ SDTUNE_EACH_WIDTH void interleave_rows(const float* a, int64_t column_step, int6
   for (const int64_t count : kTileRows) {
     for (; row + count <= rows; row += count) {
       const float* from = a + row;
-      // Eight at once where there are eight, of which the next step overwrites the last.
+      // Eight at once where there are eight, of which the next step overwrites the last: behind the
+      // last step begin the rows that are left, two at least.
       const bool by_vectors = count > 4 && row + kSide <= rows;
       for (int64_t k = 0; k < depth; ++k, from += column_step, to += count) {
         if (by_vectors) {

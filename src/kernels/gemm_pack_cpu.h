@@ -25,7 +25,7 @@ struct PackedStrips {
 void pack_strips(const PackedStrips& call, float* to);
 
 // a [rows, depth], whose columns are side by side, as [depth, 6] for six rows each, then of four
-// and of one. Writes rows * depth floats, and two more for a moment.
+// and of one: rows * depth floats.
 void interleave_rows(const float* a, int64_t column_step, int64_t rows, int64_t depth, float* to);
 
 // rows x columns numbers to the transposed place, [columns, rows].

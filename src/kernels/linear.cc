@@ -15,17 +15,11 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr const char* kOperator = "sdtune::linear";
-constexpr const char* kInputWayKey = "input_way";
-constexpr const char* kWeightWayKey = "weight_way";
 constexpr const char* kHasBiasKey = "has_bias";
 
 // From here on all three products are faster by gemm.h. Fewer rows were measured as one row only,
 // which torch multiplies as a vector.
 constexpr int64_t kManyRows = 16;
-
-bool is_float_on_cpu(const at::Tensor& t) {
-  return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.layout() == at::kStrided;
-}
 
 bool takes_gemm(const LinearCall& call) {
   const at::Tensor &x = call.x, &weight = call.weight, &bias = call.bias;
@@ -61,13 +55,8 @@ at::Tensor result_by_gemm(const LinearCall& call) {
   return result;
 }
 
-at::Tensor result_of(const LinearCall& call, LinearWay way) {
-  if (way == LinearWay::kTorch) return at::linear(call.x, call.weight, call.bias);
+at::Tensor computed(const LinearCall& call) {
   return recorded(kOperator, {call.x, call.weight}, [&] { return result_by_gemm(call); });
-}
-
-at::Tensor product_of(const at::Tensor& a, const at::Tensor& b, LinearWay way) {
-  return way == LinearWay::kGemm ? gemm(a, b) : at::mm(a, b);
 }
 
 // As a product it takes half of sum()'s time where rows are wide.
@@ -79,58 +68,50 @@ at::Tensor sum_of_rows(const at::Tensor& rows) {
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, const LinearWays& ways) {
+                            const std::optional<at::Tensor>& bias) {
     // What only a frozen factor's gradient would need is not kept.
     const at::Tensor none;
     context->save_for_backward(
         {weight.requires_grad() ? x : none, x.requires_grad() ? weight : none});
-    auto& kept = context->saved_data;
-    kept[kInputWayKey] = static_cast<int64_t>(ways.input_gradient);
-    kept[kWeightWayKey] = static_cast<int64_t>(ways.weight_gradient);
-    kept[kHasBiasKey] = bias.has_value();
-    return result_of({x, weight, bias.value_or(at::Tensor())}, ways.result);
+    context->saved_data[kHasBiasKey] = bias.has_value();
+    return computed({x, weight, bias.value_or(at::Tensor())});
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
     refuse_second_derivative("this linear layer", kOperator, {grads[0], saved[0], saved[1]});
-    auto& kept = context->saved_data;
-    const auto way = [&](const char* key) { return static_cast<LinearWay>(kept[key].toInt()); };
     const at::Tensor &x = saved[0], &weight = saved[1], grad = rows_of(grads[0]);
-    variable_list gradients(4);  // of x, weight, bias and the ways
+    variable_list gradients(3);  // of x, weight and bias
     if (context->needs_input_grad(0)) {
       auto shape = grads[0].sizes().vec();
       shape.back() = weight.size(1);
-      gradients[0] = product_of(grad, weight, way(kInputWayKey)).view(shape);
+      gradients[0] = gemm(grad, weight).view(shape);
     }
-    if (context->needs_input_grad(1)) {
-      gradients[1] = product_of(grad.t(), rows_of(x), way(kWeightWayKey));
-    }
-    if (kept[kHasBiasKey].toBool() && context->needs_input_grad(2))
+    if (context->needs_input_grad(1)) gradients[1] = gemm(grad.t(), rows_of(x));
+    if (context->saved_data[kHasBiasKey].toBool() && context->needs_input_grad(2)) {
       gradients[2] = sum_of_rows(grad);
+    }
     return gradients;
   }
 };
 
 }  // namespace
 
-LinearWays fastest_linear_ways(const LinearCall& call) {
-  if (!gemm_is_fast() || !takes_gemm(call)) return {};
-  if (call.x.numel() / call.weight.size(1) < kManyRows) return {};
-  return {LinearWay::kGemm, LinearWay::kGemm, LinearWay::kGemm};
+LinearWay fastest_linear_way(const LinearCall& call) {
+  if (!gemm_is_fast() || !takes_gemm(call)) return LinearWay::kTorch;
+  const int64_t rows = call.x.numel() / call.weight.size(1);
+  return rows < kManyRows ? LinearWay::kTorch : LinearWay::kGemm;
 }
 
-at::Tensor linear(const LinearCall& call) { return linear(call, fastest_linear_ways(call)); }
+at::Tensor linear(const LinearCall& call) { return linear(call, fastest_linear_way(call)); }
 
-at::Tensor linear(const LinearCall& call, const LinearWays& wanted) {
-  const LinearWays ways = takes_gemm(call) ? wanted : LinearWays{};
-  const bool has_own_gradient =
-      ways.input_gradient != LinearWay::kTorch || ways.weight_gradient != LinearWay::kTorch;
-  const bool by_torch = ways.result == LinearWay::kTorch && !has_own_gradient;
-  if (by_torch || !is_recorded({call.x, call.weight, call.bias}))
-    return result_of(call, ways.result);
+at::Tensor linear(const LinearCall& call, LinearWay wanted) {
+  if (wanted == LinearWay::kTorch || !takes_gemm(call)) {
+    return at::linear(call.x, call.weight, call.bias);
+  }
+  if (!is_recorded({call.x, call.weight, call.bias})) return computed(call);
   const auto bias = call.bias.defined() ? std::optional(call.bias) : std::nullopt;
-  return LinearFunction::apply(call.x, call.weight, bias, ways);
+  return LinearFunction::apply(call.x, call.weight, bias);
 }
 
 }  // namespace sdtune

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/attention.h"
 #include "models/attention.h"
 
 namespace sdtune {
@@ -26,8 +27,8 @@ void BlipVisionLayer::visit(ParameterVisitor& v) {
 
 at::Tensor BlipVisionLayer::forward(const at::Tensor& x) const {
   const auto parts = qkv.forward(layer_norm1.forward(x)).chunk(3, -1);
-  const at::Tensor mixed = at::scaled_dot_product_attention(
-      split_heads(parts[0], heads), split_heads(parts[1], heads), split_heads(parts[2], heads));
+  const at::Tensor mixed = attention(split_heads(parts[0], heads), split_heads(parts[1], heads),
+                                     split_heads(parts[2], heads));
   const at::Tensor a = x + projection.forward(join_heads(mixed));
   return a + fc2.forward(at::gelu(fc1.forward(layer_norm2.forward(a))));
 }
