@@ -21,14 +21,6 @@ namespace {
 
 constexpr double kPenaltyOfDraws = 1.1;  // make_captions.py's, of words that are there already
 
-// Processes of one machine share its GPUs.
-at::Device device_of_process(const std::string& name) {
-  const at::Device device = choose_device(name);
-  if (!device.is_cuda()) return device;
-  const auto count = static_cast<int>(std::max<size_t>(at::getNumGPUs(), 1));
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(rank_from_environment().local_rank % count)};
-}
-
 BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
   BlipCaptionerOptions captioner;
   captioner.weights = options.caption_weights;
@@ -42,7 +34,7 @@ BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
                       .min_length = options.min_length,
                       .repetition_penalty = options.beam_search ? 1.0 : kPenaltyOfDraws,
                       .seed = static_cast<uint64_t>(options.seed)};
-  captioner.device = device_of_process(options.device);
+  captioner.device = choose_device(options.device);
   captioner.type =
       choose_precision({.mixed_precision = options.mixed_precision}, captioner.device).compute;
   return captioner;

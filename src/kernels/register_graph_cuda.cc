@@ -45,12 +45,19 @@ class CudaGraph : public DeviceGraph {
   }
 
  private:
-  // The first error is the one to be told.
+  // The first error is the one to be told. A capture that does not end well throws before it tells
+  // the allocator that the graph's memory has an end; one that does has told it already.
   void end_failed_capture() {
-    try {
-      graph_.capture_end();
-    } catch (const c10::Error&) {
-    }
+    const auto quietly = [](const auto& act) {
+      try {
+        act();
+      } catch (const c10::Error&) {
+      }
+    };
+    quietly([&] { graph_.capture_end(); });
+    quietly([&] {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(device_.index(), shared_pool());
+    });
   }
 
   c10::Device device_;

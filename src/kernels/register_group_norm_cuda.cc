@@ -77,7 +77,10 @@ Three group_norm_backward_on_cuda(const at::Tensor& grad, const at::Tensor& x,
                                   const at::Tensor& mean, const at::Tensor& inverse, bool silu) {
   const GroupNormShape shape = shape_of(x, mean.numel() / x.size(0));
   check_parameters(x, {weight, bias});
-  TORCH_CHECK(grad.sizes() == x.sizes() && grad.strides() == x.strides() &&
+  // Not by strides, of which those of sizes of 1 may be any.
+  const auto layout =
+      shape.channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  TORCH_CHECK(grad.sizes() == x.sizes() && grad.is_contiguous(layout) &&
                   grad.scalar_type() == x.scalar_type() && grad.device() == x.device(),
               "sdtune::group_norm_backward takes a gradient that is laid out as x");
   TORCH_CHECK(mean.scalar_type() == at::kFloat && inverse.scalar_type() == at::kFloat &&

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "optim/host_state.h"
 #include "optim/optimizer_table.h"
 #include "optim/tensor_optimizer.h"
 
@@ -108,6 +109,7 @@ void ScheduleFree::apply(TensorUpdate& update) {
 void ScheduleFree::use_averaged_weights(bool averaged) {
   if (averaged == !trained_.empty()) return;
   const at::NoGradGuard no_grad;
+  if (state_is_on_host()) wait_for_devices(groups_);  // until z is home
   for (auto& [parameter, y] : trained_) parameter.copy_(y);
   trained_.clear();
   if (!averaged) return;
