@@ -94,7 +94,7 @@ struct CacheLatentsOptions {
     v.group("Computing");
     v("mixed_precision", mixed_precision, "Type that the VAE computes in.",
       mixed_precision_names());
-    v("no_half_vae", no_half_vae, "The VAE computes in fp32 in any case.");
+    v("no_half_vae", no_half_vae, "The VAE computes in fp32, whatever the rest does.");
     v("skip_existing", skip_existing, "Accepted: what is there and fits is kept.");
     v("device", device, "Where to compute.", Choices{"auto", "cpu", "cuda"});
     v.group("Configuration");

@@ -48,7 +48,7 @@ struct SampleModelOptions {
     v("vae", vae, "Another VAE than the model's: a file, a folder or an id.");
     v("fp16", fp16, "Weights and arithmetic in fp16; on a CPU the arithmetic is fp32.");
     v("bf16", bf16, "Weights and arithmetic in bf16, where the processor has it.");
-    v("no_half_vae", no_half_vae, "The VAE computes in fp32 in any case.");
+    v("no_half_vae", no_half_vae, "The VAE computes in fp32, whatever the rest does.");
     v("vae_batch_size", vae_batch_size,
       "Pictures decoded or encoded at once; below 1 a share of --batch_size, 0 for all.",
       Range{0, 4096});

@@ -57,9 +57,10 @@ at::Tensor Attention::forward(const at::Tensor& x, const at::Tensor& context) co
     k = k.to(at::kFloat);
     v = v.to(at::kFloat);
   }
-  // On CUDA the kernel is torch's choice. Flash attention takes half precision with heads of up
-  // to 256 channels that 8 divides: 40, 80 and 160 in SD 1.x, 64 in SD 2.x. fp32, also where
-  // products are upcast, and the VAE's single head of 512 go to the memory-efficient kernel.
+  // On CUDA the kernel is torch's choice. Flash attention, or cuDNN's on newer devices, takes half
+  // precision with heads of up to 256 channels that 8 divides: 40, 80 and 160 in SD 1.x, 64 in SD
+  // 2.x. fp32, also where products are upcast, and the VAE's single head of 512 go to the
+  // memory-efficient kernel.
   const at::Tensor mixed = attention(q, k, v).to(x.scalar_type());
   return to_out.forward(join_heads(mixed));
 }

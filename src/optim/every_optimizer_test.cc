@@ -141,6 +141,24 @@ TEST_P(EveryOptimizer, AveragedWeightsGoBackExactly) {
   EXPECT_TRUE(net.equals(trained));
 }
 
+TEST(ScheduleFree, WeightsGoBackWhereAveragingFailsHalfway) {
+  for (const char* name : {"AdamWScheduleFree", "SGDScheduleFree", "RAdamScheduleFree"}) {
+    Net net, trained;
+    const auto optimizer = make_optimizer(name, net.together(1e-2), {});
+    for (int64_t step = 0; step < kSteps; ++step) {
+      net.set_gradients(step);
+      optimizer->step({.step = step});
+    }
+    trained.take(net);
+    const auto spoil = [&](const std::string& state, at::Tensor& tensor) {
+      if (state.find("vector") != std::string::npos && state.ends_with("z")) tensor.resize_({3});
+    };
+    optimizer->visit_state(spoil);
+    EXPECT_THROW(AveragedWeights averaged(*optimizer), c10::Error) << name;
+    EXPECT_TRUE(net.equals(trained)) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, EveryOptimizer, testing::ValuesIn(optimizer_names()),
                          [](const auto& test) { return test.param; });
 

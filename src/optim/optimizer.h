@@ -110,11 +110,17 @@ class Optimizer {
   bool keeps_gradients_ = false;
 };
 
-// The averaged weights while it lives, around a save or a sample.
+// The averaged weights while it lives, around a save or a sample. Where there is no memory for them
+// all, the weights are the trained ones again and the error passes on.
 class AveragedWeights {
  public:
   explicit AveragedWeights(Optimizer& optimizer) : optimizer_(optimizer) {
-    optimizer_.use_averaged_weights(true);
+    try {
+      optimizer_.use_averaged_weights(true);
+    } catch (...) {
+      optimizer_.use_averaged_weights(false);
+      throw;
+    }
   }
   ~AveragedWeights() { optimizer_.use_averaged_weights(false); }
   AveragedWeights(const AveragedWeights&) = delete;

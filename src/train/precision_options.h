@@ -36,7 +36,7 @@ struct PrecisionOptions {
     v("full_bf16", full_bf16,
       "Keep trained weights and gradients in bf16, updated with stochastic rounding so that small "
       "updates count; needs --mixed_precision=bf16. Half the memory of fp32 weights.");
-    v("no_half_vae", no_half_vae, "Accepted: the VAE computes in fp32 in any case.");
+    v("no_half_vae", no_half_vae, "The VAE computes in fp32, whatever the rest does.");
     v("fused_backward_pass", fused_backward_pass,
       "Update each tensor as soon as its gradient is there, which is then freed: gradients take no "
       "memory. Not with accumulation, fp16 scaling or --max_grad_norm, but with "

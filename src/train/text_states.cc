@@ -19,7 +19,8 @@ TokenRows rows_of(const Trainee& trainee, std::span<const std::string> captions)
 
 // States [B, 75n + 2, C] fp32 on the device.
 at::Tensor states_of(const Trainee& trainee, std::span<const std::string> captions) {
-  const at::AutoGradMode gradients(trainee.text_encoder_learns);
+  // A validation's are not recorded.
+  const at::AutoGradMode gradients(trainee.text_encoder_learns && at::GradMode::is_enabled());
   const TokenRows rows = rows_of(trainee, captions);
   const auto there = [&](const at::Tensor& x) {
     return x.to(trainee.device, /*non_blocking=*/true);

@@ -22,7 +22,8 @@ class TextStates {
   // Token ids [B * n, 77] int64 on the CPU, n chunks for each caption.
   static at::Tensor token_ids(const Trainee& trainee, const std::vector<std::string>& captions);
 
-  // States [B, 75n + 2, C] fp32 on the device; with gradients when the text encoder is trained.
+  // States [B, 75n + 2, C] fp32 on the device; recorded where the text encoder is trained and
+  // gradients are recorded at all.
   at::Tensor encode(const Trainee& trainee, const std::vector<std::string>& captions);
 
  private:

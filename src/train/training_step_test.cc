@@ -11,6 +11,7 @@
 #include "kernels/device_graph_for_test.h"
 #include "kernels/load_cuda.h"
 #include "optim/tensor_optimizer.h"
+#include "train/text_states.h"
 #include "train/tiny_model_for_test.h"
 
 namespace sdtune {
@@ -202,6 +203,17 @@ TEST_F(TrainingStep, IsTheSameToTheBitWhereGraphsRepeatIt) {
       EXPECT_EQ(recorded.graphs->count(), 4U) << "two shapes, each with masks and without";
     }
   }
+}
+
+TEST_F(TrainingStep, RecordsTextStatesOnlyWhereGradientsAreRecorded) {
+  TrainOptions options;
+  options.model.pretrained_model_name_or_path = *folder_ / "model";
+  options.run.train_text_encoder = true;
+  const Trainee learns = make_trainee(options, at::kCPU);
+  TextStates states;
+  EXPECT_TRUE(states.encode(learns, {"a cat"}).requires_grad());
+  const at::NoGradGuard as_in_validation;
+  EXPECT_FALSE(states.encode(learns, {"a cat"}).requires_grad());
 }
 
 // What is added in another order differs in its last digits.
