@@ -9,6 +9,7 @@
 #include "kernels/cpu_allocator.h"
 #include "options/command_line.h"
 #include "options/documentation.h"
+#include "train/device_memory.h"
 
 namespace sdtune {
 namespace {
@@ -88,15 +89,15 @@ Failure describe_failure(const std::exception& error) {
     if (!own->hint().empty()) message += fmt::format("  try: {}\n", own->hint());
     return {own->exit_code(), message};
   }
-  if (dynamic_cast<const std::bad_alloc*>(&error)) {
-    return {1,
-            "error: there is not enough memory\n"
-            "  try: a smaller batch or resolution, or end other programs\n"};
-  }
   // torch appends a stack to its messages, which helps nobody who reads this.
   std::string what = error.what();
   what = what.substr(0, what.find("\nException raised from "));
-  return {1, fmt::format("error: {}\n", what)};
+  if (!is_out_of_memory(error)) return {1, fmt::format("error: {}\n", what)};
+  std::string message = "error: there is not enough memory\n";
+  if (dynamic_cast<const std::bad_alloc*>(&error) == nullptr) {
+    message += fmt::format("  where: {}\n", what);
+  }
+  return {1, message + "  try: a smaller batch or resolution, or end other programs\n"};
 }
 
 }  // namespace sdtune

@@ -1,8 +1,10 @@
 #include "commands/dispatch.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <new>
+#include <stdexcept>
 
 #include "base/error.h"
 
@@ -51,7 +53,14 @@ TEST(Dispatch, DescribesFailures) {
   EXPECT_EQ(describe_failure(UsageError("wrong")).exit_code, 2);
   const Failure memory = describe_failure(std::bad_alloc());
   EXPECT_EQ(memory.exit_code, 1);
-  EXPECT_TRUE(memory.message.starts_with("error: there is not enough memory\n"));
+  EXPECT_TRUE(memory.message.starts_with("error: there is not enough memory\n  try: "));
+  for (const char* what : {"DefaultCPUAllocator: can't allocate memory: you tried 9 bytes",
+                           "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED in create",
+                           "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"}) {
+    EXPECT_TRUE(describe_failure(std::runtime_error(what))
+                    .message.starts_with(fmt::format(
+                        "error: there is not enough memory\n  where: {}\n  try: ", what)));
+  }
   const Failure torch = describe_failure(
       std::runtime_error("bad shape\nException raised from add at x.cpp:1\nframe #0"));
   EXPECT_EQ(torch.exit_code, 1);

@@ -3,16 +3,18 @@
 #pragma once
 
 #include <c10/core/Device.h>
-#include <c10/util/Exception.h>
 
 #include <cstdint>
+#include <exception>
 
 namespace sdtune {
 
 uint64_t bytes_in_use(c10::Device device);  // by this process
-uint64_t bytes_free(c10::Device device);
+uint64_t peak_bytes_in_use(c10::Device device);
+uint64_t bytes_free(c10::Device device);  // what torch holds unused included
 
-// Whether torch failed for want of memory, on whatever device.
-bool is_out_of_memory(const c10::Error& error);
+// Whether it was for want of memory, on whatever device, that torch, cuBLAS, cuDNN or the program
+// failed.
+bool is_out_of_memory(const std::exception& error);
 
 }  // namespace sdtune

@@ -11,6 +11,7 @@
 #include "base/system.h"
 #include "options/option_table.h"
 #include "options/toml.h"
+#include "train/device_memory.h"
 
 namespace sdtune {
 
@@ -87,8 +88,8 @@ std::vector<Scalar> rates(const Optimizer& optimizer, double factor) {
 }  // namespace
 
 RunLog::RunLog(const TrainOptions& options, RunFolder& folder, const Optimizer& optimizer,
-               int64_t window)
-    : folder_(folder), optimizer_(optimizer), window_(window) {
+               c10::Device device, int64_t window)
+    : folder_(folder), optimizer_(optimizer), device_(device), window_(window) {
   if (!options.log.logging_dir) return;
   const fs::path logs = log_folder(options.log);
   tensorboard_.emplace(logs, filename_suffix(options.log.log_tracker_config));
@@ -106,23 +107,29 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
   if (static_cast<int64_t>(recent_losses_.size()) > window_) recent_losses_.pop_front();
   const double seconds = facts.data_s + result.encode_s + result.unet_s + result.update_s;
   const double rate = static_cast<double>(result.images) / seconds;
-  const uint64_t memory = resident_bytes();
-  folder_.event("step", {{"step", facts.step},
-                         {"loss", result.loss},
-                         {"lr", optimizer_.rate_in_use(0, facts.lr_factor)},
-                         {"grad_norm", result.grad_norm},
-                         {"updated", result.updated},
-                         {"images", result.images},
-                         {"images_per_s", rate},
-                         {"data_s", facts.data_s},
-                         {"encode_s", result.encode_s},
-                         {"unet_s", result.unet_s},
-                         {"update_s", result.update_s},
-                         {"resident_bytes", memory}});
+  const uint64_t resident = resident_bytes();
+  const uint64_t memory = device_.is_cuda() ? bytes_in_use(device_) : resident;
+  nlohmann::ordered_json event = {{"step", facts.step},
+                                  {"loss", result.loss},
+                                  {"lr", optimizer_.rate_in_use(0, facts.lr_factor)},
+                                  {"grad_norm", result.grad_norm},
+                                  {"updated", result.updated},
+                                  {"images", result.images},
+                                  {"images_per_s", rate},
+                                  {"data_s", facts.data_s},
+                                  {"encode_s", result.encode_s},
+                                  {"unet_s", result.unet_s},
+                                  {"update_s", result.update_s},
+                                  {"resident_bytes", resident}};
   std::vector<Scalar> scalars = {{"loss", result.loss},
                                  {"grad_norm", result.grad_norm},
                                  {"images_per_s", rate},
-                                 {"memory/resident_gb", static_cast<double>(memory) / 1e9}};
+                                 {"memory/resident_gb", static_cast<double>(resident) / 1e9}};
+  if (device_.is_cuda()) {
+    event["device_bytes"] = memory;
+    scalars.push_back({"memory/device_gb", static_cast<double>(memory) / 1e9});
+  }
+  folder_.event("step", event);
   std::ranges::move(rates(optimizer_, facts.lr_factor), std::back_inserter(scalars));
   write_scalars(facts.step, scalars);
   progress.update(facts.step, fmt::format("avr_loss={:.4g}, {:.2f} img/s, {:.1f} GB",

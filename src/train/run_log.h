@@ -3,6 +3,8 @@
 // validation is its LoRA trainer's).
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -30,7 +32,7 @@ class RunLog {
   // `window` is the number of batches whose losses avr_loss and loss/epoch are the mean of. Error
   // when --logging_dir cannot be written to. `folder` and `optimizer` must outlive the log.
   RunLog(const TrainOptions& options, RunFolder& folder, const Optimizer& optimizer,
-         int64_t window);
+         c10::Device device, int64_t window);
 
   void step(const StepResult& result, const StepFacts& facts, Progress& progress);
   void end_of_epoch(int64_t epoch);  // counted from 1
@@ -42,6 +44,7 @@ class RunLog {
 
   RunFolder& folder_;
   const Optimizer& optimizer_;
+  c10::Device device_;
   int64_t window_;
   std::deque<double> recent_losses_;
   std::optional<TensorBoardWriter> tensorboard_;

@@ -82,7 +82,8 @@ Trainer::Trainer(TrainOptions& options, at::Device device, std::vector<PromptLin
                                                updates_per_epoch(options, batches_per_epoch_));
   if (start_) checkpoints_->resumed_from(*start_);
   control_ = std::make_unique<RunControl>(run_folder_->path(), options.control.max_train_time);
-  log_ = std::make_unique<RunLog>(options, *run_folder_, *trainee_.optimizer, batches_per_epoch_);
+  log_ = std::make_unique<RunLog>(options, *run_folder_, *trainee_.optimizer, trainee_.device,
+                                  batches_per_epoch_);
 }
 
 void Trainer::resume_from(const std::filesystem::path& folder) {
@@ -337,12 +338,14 @@ int Trainer::finish() {
   // The state can still become the model once there is room.
   bool has_state = true;
   if (save.save_state || save.save_state_on_train_end || !has_model) has_state = save_run_state({});
+  const uint64_t peak = peak_bytes_in_use(trainee_.device);
   run_folder_->event("end", {{"step", position_.step},
                              {"saved", has_model && has_state},
                              {"peak_resident_bytes", peak_resident_bytes()},
+                             {"peak_bytes", peak},
                              {"expected_peak_bytes", memory_.peak}});
-  log_info("peak memory: {:.1f} GB of the process; {:.1f} GB were expected",
-           static_cast<double>(peak_resident_bytes()) / 1e9,
+  log_info("peak memory: {:.1f} GB of {}; {:.1f} GB were expected", static_cast<double>(peak) / 1e9,
+           trainee_.device.is_cuda() ? "the GPU" : "the process",
            static_cast<double>(memory_.peak) / 1e9);
   close_record();
   if (has_model) return has_state ? 0 : 1;

@@ -122,3 +122,4 @@ def test_memory_is_told_before_and_after(sdtune, small_models, pictures, tmp_pat
     assert "memory: about" in result.stderr and "peak memory:" in result.stderr
     events = read_events(tmp_path / "out")
     assert events[0]["expected_peak_bytes"] == events[-1]["expected_peak_bytes"] > 1e8
+    assert events[-1]["peak_bytes"] >= events[-2]["resident_bytes"] > 1e8
