@@ -79,9 +79,11 @@ void write_metadata(const AnnotateOptions& options) {
   merge(options, options.tag_extension, "tags", metadata);
   clean_texts(metadata, options.debug);
   metadata.write(options.out_json);
-  log_info("wrote {} entries to {}; train with --train_data_dir={} --in_json={}",
-           metadata.entries().size(), options.out_json.string(), options.train_data_dir.string(),
-           options.out_json.string());
+  log_info(
+      "wrote {} entries to {}; train with --train_data_dir={} --in_json={} --resolution=512 "
+      "--enable_bucket",
+      metadata.entries().size(), options.out_json.string(), options.train_data_dir.string(),
+      options.out_json.string());
 }
 
 }  // namespace

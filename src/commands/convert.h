@@ -46,7 +46,7 @@ struct ConvertOptions {
     v("global_step", global_step, "For a .ckpt: added to the steps of its source.", Range{0, 1e15});
     v("metadata", metadata,
       "For .safetensors: more entries of text, as JSON {\"name\": \"text\"}.");
-    v("vae", vae, "Another VAE to put in: a file or a folder.");
+    v("vae", vae, "Another VAE to put in: a file, a folder or an id.");
     v("use_safetensors", use_safetensors, "A folder's weights are safetensors in any case.");
     v("unet_use_linear_projection", unet_use_linear_projection,
       "Weights of both shapes are read wherever they stand.");

@@ -61,7 +61,7 @@ struct SampleModelOptions {
       "Kind of the hypernetwork in --hypernetwork_weights, which tells by itself too.",
       Choices{"hypernetwork_nai"});
     v("hypernetwork_weights", hypernetwork_weights,
-      "A hypernetwork to apply: a .pt or .safetensors file.");
+      "A hypernetwork to apply: a .pt or .safetensors file or an id.");
     v("hypernetwork_mul", hypernetwork_mul,
       "How strongly the hypernetwork is applied; 0 is the model alone.", Range{-100, 100});
   }

@@ -128,6 +128,5 @@ TEST(GradScaler, SkipsAndHalvesOnOverflowAndGrowsAfter2000Steps) {
   EXPECT_EQ(scaler.good_steps(), 0);
 }
 
-// Golden values of the behaviour specification, appendix B.4.
 }  // namespace
 }  // namespace sdtune

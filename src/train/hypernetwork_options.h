@@ -1,5 +1,5 @@
 // Options of `sdtune train` for training a hypernetwork in place of the model, with the names of
-// the sd-scripts release that had it (specification §12), and those of its layers.
+// the sd-scripts release that had it and those of its layers.
 #pragma once
 
 #include <filesystem>
@@ -27,8 +27,8 @@ struct HypernetworkOptions {
       "Train a hypernetwork of this kind; the U-Net and the text encoder stay as they are.",
       Choices{"hypernetwork_nai"});
     v("hypernetwork_weights", weights,
-      "The hypernetwork to start from, a .pt or .safetensors file; its layers are taken as they "
-      "are.");
+      "The hypernetwork to start from, a .pt or .safetensors file or an id; its layers are taken "
+      "as they are.");
     v("hypernetwork_layer_structure", layer_structure,
       "Widths before, between and after its layers, as multiples of the context's.");
     v("hypernetwork_activation", activation,

@@ -44,7 +44,8 @@ struct LogOutputOptions {
     v("log_config", log_config,
       "Write the options into the log too, without secrets, files and folders.");
     v("trace_dir", trace_dir,
-      "Write every tensor of the first steps here, to be compared in Python.");
+      "Write latents, noise, timesteps, text states and results of the first steps here, to be "
+      "compared in Python.");
     v("trace_steps", trace_steps, "How many steps --trace_dir covers.", Range{1, 1e6});
   }
 };

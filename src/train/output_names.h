@@ -1,4 +1,4 @@
-// Names of what a run writes, as sd-scripts gives them (specification §9.1).
+// Names of what a run writes, as sd-scripts gives them.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// When a run writes models and which earlier ones go: sd-scripts' rules (specification §9.1, §9.2)
+// When a run writes models and which earlier ones go: sd-scripts' rules
 // and rules by time and by count. Pure functions; writing and removing is the trainer's.
 #pragma once
 

@@ -1,7 +1,8 @@
-// --trace_dir: every tensor of the first steps as step-000001.safetensors, so that anyone can
-// replay a step in Python and compare. Keys: latents, noise, timesteps, noisy_latents, input_ids,
-// encoder_hidden_states, model_pred, target, loss, grad_norm, lr, and loss_mask where the loss is
-// masked. With gradient accumulation the batches after the first add ".1", ".2", … to theirs.
+// --trace_dir: what the first steps compute from and what comes out, as step-000001.safetensors, so
+// that anyone can replay a step in Python and compare. Keys: latents, noise, timesteps,
+// noisy_latents, input_ids, encoder_hidden_states, model_pred, target, loss, grad_norm, lr, and
+// loss_mask where the loss is masked. With gradient accumulation the batches after the first add
+// ".1", ".2", … to theirs.
 #pragma once
 
 #include <filesystem>

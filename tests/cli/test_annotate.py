@@ -72,7 +72,7 @@ def test_the_same_as_its_commands_by_hand(folder, models, tmp_path):
 def test_training_takes_it(folder, models, tmp_path, small_models):
     out = tmp_path / "out.jsonl"
     done = passes(*annotate_args(folder, out, models, "--full_path"))
-    assert f"--in_json={out}" in done.stderr
+    assert f"--in_json={out} --resolution=512 --enable_bucket" in done.stderr
     keys = [json.loads(line)["image_path"] for line in out.read_text().splitlines()]
     assert str(folder / "sub" / "0003.png") in keys and len(keys) == COUNT
     passes(*train_args(small_models(), folder, tmp_path / "output", f"--in_json={out}", "--max_train_steps=1"))
