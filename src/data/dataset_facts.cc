@@ -1,5 +1,7 @@
 #include "data/dataset_facts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/hash.h"
@@ -11,6 +13,16 @@ std::string fingerprint(const Dataset& dataset) {
   Hasher hasher;
   for (const Item& item : dataset.items) {
     hasher.update(item.image.filename().string() + "\n" + item.caption + "\n");
+  }
+  return hasher.hex();
+}
+
+std::string fingerprint_of_plan(const Dataset& dataset) {
+  Hasher hasher;
+  for (const Item& item : dataset.items) {
+    const Bucket& bucket = dataset.buckets[item.bucket];
+    hasher.update(fmt::format("{} {} {}x{} {} {}\n", item.id, item.repeats, bucket.size.width,
+                              bucket.size.height, bucket.batch_size, item.loss_weight));
   }
   return hasher.hex();
 }

@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <sys/resource.h>
 
 #include "base/block_range.h"
 
@@ -57,6 +58,12 @@ class KeepingAllocator final : public c10::Allocator {
   uint64_t most_ = BlockRange::bytes_of_machine();
 };
 
+// Where addresses are rationed (ulimit -v), those kept aside would be missing elsewhere.
+bool addresses_are_limited() {
+  rlimit limit = {};
+  return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 }  // namespace
 
 void use_kept_memory() {
@@ -64,6 +71,7 @@ void use_kept_memory() {
   return;  // it watches malloc's blocks alone
 #endif
   static const bool used = [] {
+    if (addresses_are_limited()) return false;
     kept_memory = new BlockRange(kAddressesPerByte * BlockRange::bytes_of_machine());
     c10::SetCPUAllocator(new KeepingAllocator);
     return true;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -55,6 +56,18 @@ TEST_F(KeptMemory, GoesBackWhenItIsReleased) {
   release_free_memory();
   EXPECT_LT(resident_bytes() + 2 * kLarge, before);
   EXPECT_EQ(kept.sum().item<double>(), 3.0 * kMegabyte);
+}
+
+TEST(KeptMemoryDeathTest, IsNotUsedWhereAddressesAreLimited) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";  // a process where it was not asked for yet
+  const auto ask = [] {
+    const rlimit limit = {rlim_t{1} << 45, rlim_t{1} << 45};
+    ::setrlimit(RLIMIT_AS, &limit);
+    const c10::Allocator* before = c10::GetCPUAllocator();
+    use_kept_memory();
+    std::_Exit(c10::GetCPUAllocator() == before ? 0 : 1);
+  };
+  EXPECT_EXIT(ask(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(KeptMemory, IsAlignedForVectors) {

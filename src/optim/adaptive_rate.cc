@@ -28,6 +28,14 @@ at::Tensor inner_product(const at::Tensor& a, const at::Tensor& b) {
 AdaptiveRate::AdaptiveRate(std::vector<ParameterGroup> groups, AdaptiveRateOptions options,
                            std::initializer_list<const char*> sums)
     : TensorOptimizer(std::move(groups)), adaptive_(options) {
+  double largest = 0;
+  for (const ParameterGroup& group : groups_) largest = std::max(largest, group.learning_rate);
+  for (const ParameterGroup& group : groups_) {
+    if (group.learning_rate != largest && group.learning_rate != 0) {
+      throw UsageError("this optimizer takes one learning rate for all parameters, or 0",
+                       "--learning_rate_te, --block_lr", "leave them out, or give 0");
+    }
+  }
   shared_.add("d", state_number(options.d0));
   shared_.add("k", state_number(0));
   for (const char* name : sums) shared_.add(name, state_number(0));
@@ -55,12 +63,6 @@ void AdaptiveRate::step(const UpdateMoment& moment) {
   const at::NoGradGuard no_grad;
   rate_ = 0;
   for (size_t g = 0; g < groups_.size(); ++g) rate_ = std::max(rate_, rate(g, moment));
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    if (rate(g, moment) != rate_ && rate(g, moment) != 0) {
-      throw UsageError("this optimizer takes one learning rate for all parameters, or 0",
-                       "--learning_rate_te, --block_lr", "leave them out, or give 0");
-    }
-  }
   if (!begin()) return;
   each_with_gradient([&](size_t g, size_t i) {
     TensorUpdate update = prepare(g, i, moment);

@@ -31,11 +31,11 @@ at::Tensor inner_product(const at::Tensor& a, const at::Tensor& b);
 
 class AdaptiveRate : public TensorOptimizer {
  public:
-  // `sums` names the numbers that the rule keeps beside "d" and the count of steps "k".
+  // `sums` names the numbers that the rule keeps beside "d" and the count of steps "k". UsageError
+  // when groups have rates that are neither the same nor 0: there is one d for all.
   AdaptiveRate(std::vector<ParameterGroup> groups, AdaptiveRateOptions options,
                std::initializer_list<const char*> sums);
 
-  // Error when groups have rates that are neither the same nor 0: there is one d for all.
   void step(const UpdateMoment& moment) override;
   bool updates_tensor_by_tensor() const override { return false; }
   void update_tensor(size_t group, size_t index, const UpdateMoment& moment) override;

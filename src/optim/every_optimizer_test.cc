@@ -167,9 +167,9 @@ TEST(AdaptiveRate, RefusesGroupsWithRatesOfTheirOwn) {
     Net net;
     std::vector<ParameterGroup> groups = net.apart(1);
     groups[1].learning_rate = 0.5;
-    const auto optimizer = make_optimizer(name, groups, {});
-    net.set_gradients(0);
-    EXPECT_THROW(optimizer->step({}), UsageError);
+    EXPECT_THROW(make_optimizer(name, groups, {}), UsageError);
+    groups[1].learning_rate = 0;
+    EXPECT_NO_THROW(make_optimizer(name, groups, {}));
   }
 }
 

@@ -67,6 +67,9 @@ void validate_hypernetwork(const TrainOptions& options) {
          "--diffusers_xformers", "leave it out; attention saves memory in any case");
   refuse(options.run.train_text_encoder, "only the hypernetwork is trained", "--train_text_encoder",
          "leave it out, or leave out --hypernetwork_module");
+  refuse(options.run.gradient_checkpointing && options.precision.fused_backward_pass,
+         "blocks share its weights, and each block's own backward pass would update them",
+         "--gradient_checkpointing with --fused_backward_pass", "leave one of them out");
   refuse(options.optimizer.block_lr.has_value(), "only the hypernetwork is trained", "--block_lr",
          "leave it out, or leave out --hypernetwork_module");
   refuse(options.save.save_model_as && options.save.save_model_as->starts_with("diffusers"),

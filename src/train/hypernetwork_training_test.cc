@@ -40,6 +40,11 @@ TEST(HypernetworkTraining, RefusesWhatDoesNotGoWithIt) {
   options.run.train_text_encoder = true;
   EXPECT_THAT(refusal(options), HasSubstr("--train_text_encoder: only the hypernetwork"));
   options = training();
+  options.run.gradient_checkpointing = true;
+  EXPECT_EQ(refusal(options), "");
+  options.precision.fused_backward_pass = true;
+  EXPECT_THAT(refusal(options), HasSubstr("blocks share its weights"));
+  options = training();
   options.optimizer.block_lr = "mid_block=1e-4";
   EXPECT_THAT(refusal(options), HasSubstr("--block_lr: only the hypernetwork"));
   options = training();

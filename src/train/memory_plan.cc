@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/system.h"
 #include "models/unet_memory.h"
 #include "optim/host_state.h"
 #include "optim/make_optimizer.h"
@@ -144,7 +145,9 @@ MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
   const NamedParameter largest = largest_of(groups, 1)[0];
   MemoryPlan plan;
   plan.weights = bytes_of(groups);
-  plan.loaded = trainee.loaded_bytes - bytes_of(trainee.optimizer->groups()) + plan.weights;
+  const uint64_t trained = bytes_of(trainee.optimizer->groups());
+  // Not below the weights: pages that were swapped out do not count as loaded.
+  plan.loaded = std::max(trainee.loaded_bytes, trained) - trained + plan.weights;
   plan.optimizer = state_bytes(trainee, settings, groups);
   if (settings.ema) plan.average = bytes_of(shapes(trainee, at::kFloat));
   plan.gradients = settings.fused_backward ? largest.tensor.nbytes() : plan.weights;
@@ -176,16 +179,23 @@ std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions
   };
   MemorySettings other = own;
   other.checkpointing = true;
-  consider(other, "--gradient_checkpointing");
+  if (!trainee.hypernetwork || !own.fused_backward) consider(other, "--gradient_checkpointing");
   other = own;
   other.optimizer_type = "AdamW8bit";
   other.optimizer_args.clear();
   consider(other, "--optimizer_type=AdamW8bit");
   other = own;
   other.fused_backward = true;
-  if (trainee.optimizer->updates_tensor_by_tensor()) consider(other, "--fused_backward_pass");
+  if (trainee.optimizer->updates_tensor_by_tensor() && !trainee.scaler &&
+      options.run.gradient_accumulation_steps == 1 &&
+      !(trainee.hypernetwork && own.checkpointing)) {
+    consider(other, options.precision.clip_per_tensor || options.optimizer.max_grad_norm == 0
+                        ? "--fused_backward_pass"
+                        : "--fused_backward_pass --clip_per_tensor");
+  }
   other = own;
-  other.weights = other.compute = at::kBFloat16;
+  other.weights = at::kBFloat16;
+  if (trainee.device.is_cuda() || processor_computes_bf16()) other.compute = at::kBFloat16;
   consider(other, "--full_bf16 --mixed_precision=bf16");
   std::sort(savings.rbegin(), savings.rend());
   std::vector<std::string> hints;

@@ -168,5 +168,17 @@ TEST_F(Memory, HintsNameWhatWouldSaveMost) {
   EXPECT_EQ(hints.back(), "a smaller --train_batch_size would help");
 }
 
+TEST_F(Memory, HintsNameNothingThatWouldBeRefused) {
+  RandomModel sizes{small_unet_v1(), small_vae(), small_clip()};
+  sizes.unet.block_out_channels = {64, 640};  // whose gradients are worth a hint
+  write_random_model(*folder_ / "larger", sizes);
+  options_.model.pretrained_model_name_or_path = *folder_ / "larger";
+  const Trainee trained = trainee();
+  const auto hints = [&] { return memory_hints(trained, options_, dataset_); };
+  EXPECT_THAT(hints(), testing::Contains(testing::StartsWith("--fused_backward_pass --clip_per")));
+  options_.run.gradient_accumulation_steps = 2;
+  EXPECT_THAT(hints(), testing::Each(testing::Not(testing::HasSubstr("--fused_backward_pass"))));
+}
+
 }  // namespace
 }  // namespace sdtune

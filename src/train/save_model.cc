@@ -30,6 +30,10 @@ std::map<std::string, std::string> metadata(const Trainee& trainee, const TrainO
     fields.resolution = {options.dataset.buckets.resolution->width,
                          options.dataset.buckets.resolution->height};
   }
+  const NoiseOptions& noise = options.noise;
+  if (noise.min_timestep || noise.max_timestep) {
+    fields.timestep_range = {noise.min_timestep.value_or(0), noise.max_timestep.value_or(1000)};
+  }
   if (options.run.clip_skip > 0) fields.clip_skip = options.run.clip_skip;
   fields.author = given.author.value_or("");
   fields.description = given.description.value_or("");
@@ -88,7 +92,9 @@ void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMomen
   request.format = format_of(trainee, options);
   request.path = model_path(options, request.format, moment);
   request.precision = save_precision(options.save.save_precision);
-  request.epoch = position.epoch;
+  // An epoch's own save counts it as done, others do not.
+  const bool ends_epoch = position.batch == 0 && position.epoch > 0;
+  request.epoch = position.epoch - (ends_epoch && moment.kind != SaveMoment::Kind::kEpoch ? 1 : 0);
   request.global_step = position.step;
   request.metadata = metadata(trainee, options);
   request.extra_files = tokenizer_files(text_family(trainee.source->family));

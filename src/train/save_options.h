@@ -48,7 +48,7 @@ struct SaveOptions {
     v("save_state", save_state, "With each model write what --resume needs to go on exactly.");
     v("save_state_on_train_end", save_state_on_train_end, "Write the state at the end of the run.");
     v("resume", resume,
-      "A state folder to go on from; \"auto\" takes the newest whole one of --output_dir, or "
+      "A state folder to go on from; \"auto\" takes the newest whole one of this --output_name, or "
       "starts anew.");
   }
 

@@ -44,8 +44,7 @@ int64_t epochs_between_saves(const SaveOptions& options, int64_t epochs) {
 
 DueSaves due_saves(const SaveOptions& options, int64_t every_epochs, const SavePlace& place) {
   DueSaves due;
-  if (every_epochs > 0 && place.ends_epoch && place.epoch % every_epochs == 0 &&
-      place.step < place.total_steps) {
+  if (every_epochs > 0 && place.ends_epoch && place.epoch % every_epochs == 0 && !place.is_end) {
     due.moments.push_back({Kind::kEpoch, place.epoch});
   }
   due.timed = options.save_every_n_minutes && place.minutes_passed >= *options.save_every_n_minutes;

@@ -17,7 +17,7 @@ namespace sdtune {
 // Where the run stands after a step.
 struct SavePlace {
   int64_t step = 0;           // optimizer steps done
-  int64_t total_steps = 0;    // of the run
+  bool is_end = false;        // of the run
   int64_t epoch = 0;          // whose batch was the last one, from 1
   bool ends_epoch = false;    // that was the epoch's last batch
   double minutes_passed = 0;  // since the last save that --save_every_n_minutes brought

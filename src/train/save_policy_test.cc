@@ -31,18 +31,15 @@ TEST(SavePolicy, SavesAreDueAtTheirEpochsStepsAndMinutes) {
   options.save_every_n_steps = 5;
   options.save_every_n_minutes = 2;
   const auto due = [&](const SavePlace& place) { return due_saves(options, 2, place).moments; };
-  EXPECT_THAT(due({.step = 4, .total_steps = 20, .epoch = 1}), IsEmpty());
-  EXPECT_THAT(due({.step = 5, .total_steps = 20, .epoch = 1}), ElementsAre(step(5)));
-  EXPECT_THAT(due({.step = 6, .total_steps = 20, .epoch = 1, .ends_epoch = true}), IsEmpty());
-  EXPECT_THAT(due({.step = 12, .total_steps = 20, .epoch = 2, .ends_epoch = true}),
-              ElementsAre(epoch(2)));
-  EXPECT_THAT(due({.step = 12, .total_steps = 20, .epoch = 2}), IsEmpty());
-  EXPECT_THAT(due({.step = 20, .total_steps = 20, .epoch = 4, .ends_epoch = true}),
+  EXPECT_THAT(due({.step = 4, .epoch = 1}), IsEmpty());
+  EXPECT_THAT(due({.step = 5, .epoch = 1}), ElementsAre(step(5)));
+  EXPECT_THAT(due({.step = 6, .epoch = 1, .ends_epoch = true}), IsEmpty());
+  EXPECT_THAT(due({.step = 12, .epoch = 2, .ends_epoch = true}), ElementsAre(epoch(2)));
+  EXPECT_THAT(due({.step = 12, .epoch = 2}), IsEmpty());
+  EXPECT_THAT(due({.step = 20, .is_end = true, .epoch = 4, .ends_epoch = true}),
               ElementsAre(step(20)));
-  EXPECT_THAT(due({.step = 7, .total_steps = 20, .epoch = 2, .minutes_passed = 2.5}),
-              ElementsAre(step(7)));
-  EXPECT_THAT(due({.step = 10, .total_steps = 20, .epoch = 2, .minutes_passed = 2.5}),
-              ElementsAre(step(10)));
+  EXPECT_THAT(due({.step = 7, .epoch = 2, .minutes_passed = 2.5}), ElementsAre(step(7)));
+  EXPECT_THAT(due({.step = 10, .epoch = 2, .minutes_passed = 2.5}), ElementsAre(step(10)));
   EXPECT_TRUE(due_saves(options, 0, {.step = 7, .minutes_passed = 2}).timed);
   EXPECT_FALSE(due_saves(options, 0, {.step = 5, .minutes_passed = 1.9}).timed);
 }

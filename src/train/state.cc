@@ -193,16 +193,15 @@ void load_state_tensors(const fs::path& folder, const TrainedTensors& tensors) {
   fill(folder / "optimizer.safetensors", optimizer_tensors(*tensors.optimizer));
 }
 
-std::optional<fs::path> newest_state(const fs::path& output_dir) {
+std::optional<fs::path> newest_state(std::span<const fs::path> folders) {
   std::multimap<int64_t, fs::path, std::greater<>> by_step;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(output_dir, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!entry.is_directory() || name.starts_with(".") || !name.ends_with("-state")) continue;
-    if (const auto step = recorded_step(entry.path())) {
-      by_step.emplace(*step, entry.path());
+  for (const fs::path& folder : folders) {
+    if (!fs::is_directory(folder, ignored)) continue;
+    if (const auto step = recorded_step(folder)) {
+      by_step.emplace(*step, folder);
     } else {
-      log_warning("passed over {}: it holds no readable state", entry.path().string());
+      log_warning("passed over {}: it holds no readable state", folder.string());
     }
   }
   for (const auto& [step, folder] : by_step) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "models/parameters.h"
@@ -62,9 +63,9 @@ RunState read_state(const std::filesystem::path& folder);
 // Fills the tensors from a folder that read_state() accepted. Error when names or shapes differ.
 void load_state_tensors(const std::filesystem::path& folder, const TrainedTensors& tensors);
 
-// The newest state in `output_dir` that read_state() accepts; logs which newer ones were passed
-// over and why. Leftovers of saves that were cut off are not states.
-std::optional<std::filesystem::path> newest_state(const std::filesystem::path& output_dir);
+// The newest of these states that read_state() accepts; logs which newer ones were passed over and
+// why. Folders that are not there are nothing to speak of.
+std::optional<std::filesystem::path> newest_state(std::span<const std::filesystem::path> folders);
 
 // "threads: 4 then, 2 now" for each entry of made_with that differs.
 std::vector<std::string> describe_changes(const RunState& then, const RunState& now);

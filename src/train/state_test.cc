@@ -79,15 +79,18 @@ TEST_F(StateTest, DamageIsFoundInEveryFile) {
 }
 
 TEST_F(StateTest, NewestWholeOneIsTaken) {
-  EXPECT_EQ(newest_state(folder_), std::nullopt);
+  std::vector<fs::path> folders;
+  for (const char* name : {"a-state", "b-state", "c-state", "empty-state", "none-state"})
+    folders.push_back(folder_ / name);
+  EXPECT_EQ(newest_state(folders), std::nullopt);
   save("a-state", 5);
   save("b-state", 20);
   save("c-state", 9);
+  save("others-state", 30);
   fs::create_directory(folder_ / "empty-state");
-  fs::create_directory(folder_ / ".d-state.tmp-1-0");
-  EXPECT_EQ(newest_state(folder_), folder_ / "b-state");
+  EXPECT_EQ(newest_state(folders), folder_ / "b-state");
   flip_a_byte(folder_ / "b-state" / "unet.safetensors");
-  EXPECT_EQ(newest_state(folder_), folder_ / "c-state");
+  EXPECT_EQ(newest_state(folders), folder_ / "c-state");
 }
 
 TEST_F(StateTest, SavingOverAStateLeavesOneWholeState) {

@@ -52,6 +52,7 @@ struct Trainee {
   TextStates text_states;
   double reading_s;       // that reading the weights took
   uint64_t loaded_bytes;  // bytes_in_use() as the models had been read, and nothing else was made
+  bool is_updating = false;  // weights and states may be half changed
 };
 
 // Opens and reads the model. Errors as open_model().

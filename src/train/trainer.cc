@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -39,16 +40,27 @@ DatasetSetup read_pictures(const TrainOptions& options) {
   return setup;
 }
 
+// Where states of this run's name may lie; other runs share the folder.
+std::vector<std::filesystem::path> own_states(const TrainOptions& options) {
+  const auto path_of = [&](SaveMoment moment) { return state_folder(options, moment); };
+  std::vector<std::filesystem::path> folders = {path_of({})};
+  for (const SaveMoment& moment : saves_in(options.run.output_dir, path_of)) {
+    folders.push_back(path_of(moment));
+  }
+  return folders;
+}
+
 // The state to go on from. A run that begins anew gets its seed here, before weights are drawn.
 std::optional<std::filesystem::path> choose_start(TrainOptions& options) {
   const std::optional<std::string>& resume = options.save.resume;
   std::optional<std::filesystem::path> state;
   if (resume) {
-    state = *resume == "auto" ? newest_state(options.run.output_dir)
+    state = *resume == "auto" ? newest_state(own_states(options))
                               : std::optional<std::filesystem::path>(*resume);
   }
   if (resume && !state)
-    log_info("there is no state in {} yet; the run starts anew", options.run.output_dir.string());
+    log_info("there is no state of '{}' in {} yet; the run starts anew", base_name(options),
+             options.run.output_dir.string());
   if (!state && !options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
   return state;
 }
@@ -155,8 +167,20 @@ int Trainer::run() {
     previews_->draw(trainee_, 0, 0);
   }
   if (options_.loss.masked_loss) source_.items = masked_source(std::move(source_.items));
-  const StopRequest request = train();
+  StopRequest request;
+  try {
+    request = train();
+  } catch (...) {
+    save_before_failure();
+    throw;
+  }
   return request.kind == StopRequest::Kind::kNone ? finish() : stop(request);
+}
+
+// Epochs whose pictures could not all be read have fewer steps than were planned.
+bool Trainer::is_over() const {
+  const std::optional<int64_t>& epochs = options_.run.max_train_epochs;
+  return position_.step >= total_steps_ || (epochs && position_.epoch >= *epochs);
 }
 
 // To the last step, or to the first request to stop.
@@ -170,28 +194,31 @@ StopRequest Trainer::train() {
                       .total_steps = total_steps_,
                       .source = source_.items});
   Progress progress({.label = "steps", .total = total_steps_, .start = position_.step});
-  while (position_.step < total_steps_) {
+  while (!is_over()) {
     const StopRequest request = control_->asked();
     if (request.kind != StopRequest::Kind::kNone) return request;
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<LoadedBatch> batches = next_batches(loader);
     const std::chrono::duration<double> data_s = std::chrono::steady_clock::now() - begin;
     const StepResult result = step(batches);
-    advance(batches.back());
-    if (result.images == 0) continue;
-    ++position_.step;
-    log_->step(result,
-               {position_.step, schedule_.schedule.factor(position_.step - 1), data_s.count()},
-               progress);
-    if (batches.back().is_last_of_epoch) log_->end_of_epoch(batches.back().epoch + 1);
-    record_loss_bands(result);
-    if (schedule_.plateau) {
-      schedule_.plateau->observe(result.loss, batches.back().is_last_of_epoch);
+    const LoadedBatch& last = batches.back();
+    advance(last);
+    if (result.images > 0) {
+      ++position_.step;
+      log_->step(result,
+                 {position_.step, schedule_.schedule.factor(position_.step - 1), data_s.count()},
+                 progress);
+      record_loss_bands(result);
+    } else if (!last.is_last_of_epoch) {
+      continue;  // none of its pictures could be read
     }
-    guard(result, batches);
-    validate_if_due(batches.back());
-    preview_if_due(batches.back());
-    save_due_at(batches.back());
+    if (last.is_last_of_epoch) log_->end_of_epoch(last.epoch + 1);
+    const double loss = result.images > 0 ? result.loss : NAN;  // which counts for nothing
+    if (schedule_.plateau) schedule_.plateau->observe(loss, last.is_last_of_epoch);
+    if (result.images > 0) guard(result, batches);
+    validate_if_due(last);
+    preview_if_due(last);
+    save_due_at(last);
   }
   return {};
 }
@@ -276,15 +303,14 @@ void Trainer::record_loss_bands(const StepResult& result) {
   for (size_t i = 0; i < result.timesteps.size(); ++i) {
     loss_bands_.add(result.timesteps[i], result.sample_losses[i]);
   }
-  if (position_.step % every != 0 && position_.step != total_steps_) return;
+  if (position_.step % every != 0 && !is_over()) return;
   run_folder_->event("loss_bands", {{"step", position_.step}, {"bands", loss_bands_.to_json()}});
   loss_bands_.clear();
 }
 
 void Trainer::validate_if_due(const LoadedBatch& last) {
-  const bool is_end = position_.step == total_steps_;
   if (!validation_ ||
-      !(is_end || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
+      !(is_over() || validation_->is_due(position_.step, last.is_last_of_epoch, last.epoch + 1))) {
     return;
   }
   const auto begin = std::chrono::steady_clock::now();
@@ -304,9 +330,9 @@ void Trainer::preview_if_due(const LoadedBatch& last) {
 void Trainer::save_due_at(const LoadedBatch& last) {
   const auto now = std::chrono::steady_clock::now();
   const std::chrono::duration<double, std::ratio<60>> passed = now - last_timed_save_;
-  const DueSaves due = due_saves(
-      options_.save, epochs_between_saves(options_.save, epochs()),
-      {position_.step, total_steps_, last.epoch + 1, last.is_last_of_epoch, passed.count()});
+  const DueSaves due =
+      due_saves(options_.save, epochs_between_saves(options_.save, epochs()),
+                {position_.step, is_over(), last.epoch + 1, last.is_last_of_epoch, passed.count()});
   if (due.moments.empty()) return;
   if (due.timed) last_timed_save_ = now;
   if (nan_guard_.in_trouble()) {
@@ -362,6 +388,22 @@ int Trainer::finish() {
   return 1;
 }
 
+// What was learned outlives the failure, unless it came from an update or the weights are what
+// failed.
+void Trainer::save_before_failure() {
+  const std::optional<fs::path> before = checkpoints_->last_state();
+  if (trainee_.is_updating || nan_guard_.in_trouble() || position_.step == 0) return;
+  const SaveMoment moment{SaveMoment::Kind::kStep, position_.step};
+  try {
+    if (!save_run_state(moment) || checkpoints_->last_state() == before) return;
+  } catch (const std::exception& error) {
+    log_warning("the state before the failure was not written: {}", error.what());
+    return;
+  }
+  log_info("the run failed after step {}; go on with --resume={}", position_.step,
+           state_folder(options_, moment).string());
+}
+
 int Trainer::stop(StopRequest request) {
   using Kind = StopRequest::Kind;
   const SaveMoment moment{SaveMoment::Kind::kStep, position_.step};
@@ -401,9 +443,11 @@ RunState Trainer::run_state() const {
       {"processor", processor_name()},
       {"device", trainee_.device.str()},
       {"computing in", c10::toString(trainee_.precision.compute)},
+      {"weights in", c10::toString(trainee_.precision.weights)},
       {"batch size", std::to_string(data_.dataset.largest_batch())},
       {"gradient accumulation steps", std::to_string(options_.run.gradient_accumulation_steps)},
       {"pictures and captions", fingerprint(data_.dataset)},
+      {"repeats, buckets and weights of pictures", fingerprint_of_plan(data_.dataset)},
       {"total steps", std::to_string(total_steps_)},
   };
   return state;

@@ -51,6 +51,7 @@ class Trainer {
   void announce() const;
   std::vector<LoadedBatch> next_batches(BatchLoader& loader) const;
   void advance(const LoadedBatch& last);
+  bool is_over() const;
   StepResult step(std::span<const LoadedBatch> batches);
   void record_loss_bands(const StepResult& result);
   void validate_if_due(const LoadedBatch& last);
@@ -63,6 +64,7 @@ class Trainer {
   void close_record();
   int finish();
   int stop(StopRequest request);
+  void save_before_failure();
   int64_t epochs() const;
   RunState run_state() const;
   TrainedTensors trained_tensors();

@@ -189,7 +189,10 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     inputs.pass.batches = sharing;
     result.encode_s += watch.lap();
 
-    if (trainee.fused) trainee.fused->begin({place.lr_factor, place.seed, place.step});
+    if (trainee.fused) {
+      trainee.is_updating = true;
+      trainee.fused->begin({place.lr_factor, place.seed, place.step});
+    }
     const DrawingDropout dropout(trainee, draws);
     const PassResult pass = run_pass(trainee, inputs.pass, trace.active(place.step));
     values.loss += pass.loss;
@@ -205,7 +208,9 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   }
   if (result.images == 0) return result;
 
+  trainee.is_updating = true;
   update(trainee, place, clipping, values, result);
+  trainee.is_updating = false;
   result.update_s = watch.lap();
   if (trace.active(place.step)) {
     finish(trace, result, trainee.optimizer->rate_in_use(0, place.lr_factor), place.step);

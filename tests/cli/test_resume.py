@@ -2,6 +2,7 @@
 
 import filecmp
 import random
+import shutil
 import signal
 
 import pytest
@@ -106,6 +107,43 @@ def test_resume_says_what_has_changed(sdtune, small_models, pictures, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "batch size: 1 then, 2 now" in result.stderr
     assert [e["step"] for e in read_events(output) if e["event"] == "step"] == [1, 2, 3, 4]
+
+
+def test_resume_auto_takes_its_own_states_alone(sdtune, small_models, pictures, tmp_path):
+    args = train_args(small_models(), pictures, tmp_path / "out", "--save_state", "--max_train_steps=2", "--seed=1")
+    assert sdtune(*args).returncode == 0
+    result = sdtune(*args, "--output_name=other", "--resume=auto", "--learning_rate=1e-2")
+    assert result.returncode == 0, result.stderr
+    assert "there is no state of 'other'" in result.stderr
+    assert [e["step"] for e in read_events(tmp_path / "out", "other") if e["event"] == "step"] == [1, 2]
+    mine, other = (tmp_path / "out" / f"{name}.safetensors" for name in ("mine", "other"))
+    assert not filecmp.cmp(mine, other, shallow=False)
+
+
+def test_another_plan_of_the_epoch_is_said(sdtune, small_models, pictures, tmp_path):
+    args = train_args(small_models(), pictures, tmp_path, "--save_state", "--max_train_steps=2")
+    assert sdtune(*args).returncode == 0
+    for more, changes in [([], False), (["--dataset_repeats=2"], True), (["--resolution=64,128"], True)]:
+        result = sdtune(*args, *more, "--resume=auto")
+        assert ("repeats, buckets and weights of pictures:" in result.stderr) is changes, result.stderr
+
+
+def test_what_was_learned_outlives_a_failure(sdtune, small_models, pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    output = tmp_path / "out"
+    args = train_args(small_models(), folder, output, "--max_train_steps=100000")
+    process = start_sdtune(*args)
+    wait_for_step(output, 2, process)
+    shutil.rmtree(folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    states = list(output.glob("*-state"))
+    assert len(states) == 1 and f"--resume={states[0]}" in errors, errors
+    shutil.copytree(pictures, folder)
+    done = read_events(output)[-1]["step"]
+    result = sdtune(*args, f"--resume={states[0]}", f"--max_train_steps={done + 2}")
+    assert result.returncode == 0, result.stderr
+    assert f"at step {done}" in result.stderr
 
 
 OPTIMIZERS = """AdamW Adam SGD SGDNesterov Lion AdaFactor DAdaptation DAdaptAdamPreprint DAdaptAdam DAdaptAdaGrad DAdaptAdan

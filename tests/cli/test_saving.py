@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+import torch
 from running import read_events, train_args
 
 
@@ -39,6 +40,27 @@ def test_what_stays(sdtune, small_models, pictures, tmp_path, options, models, s
     assert names(tmp_path, ".safetensors") == models
     assert names(tmp_path, "-state") == states
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_epochs_of_pictures_that_cannot_all_be_read(sdtune, small_models, pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    bad = sorted(folder.glob("*.png"))[0]
+    bad.write_bytes(bad.read_bytes()[:-200])
+    output = tmp_path / "out"
+    result = sdtune(*train_args(small_models(), folder, output, "--max_train_epochs=6", "--save_every_n_epochs=1"))
+    assert result.returncode == 0, result.stderr
+    # The bad one is the last of some epoch; each epoch has 5 steps.
+    assert [e["step"] for e in read_events(output) if e["event"] == "step"] == list(range(1, 31))
+    assert names(output, ".safetensors") == ["mine", *(f"mine-{epoch:06}" for epoch in range(1, 6))]
+
+
+def test_which_epoch_a_ckpt_says(sdtune, small_models, pictures, tmp_path):
+    result = sdtune(*train_args(small_models(), pictures, tmp_path, "--max_train_epochs=2", "--save_every_n_epochs=1",
+                                "--save_every_n_steps=6", "--save_model_as=ckpt"))
+    assert result.returncode == 0, result.stderr
+    told = {name: torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["epoch"] for name in names(tmp_path, ".ckpt")}
+    # Steps and the end count epochs from 0, epochs from 1.
+    assert told == {"mine-step00000006": 0, "mine-000001": 1, "mine-step00000012": 1, "mine": 1}
 
 
 def test_folders_of_diffusers_are_removed_too(sdtune, small_models, pictures, tmp_path):

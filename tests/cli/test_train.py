@@ -65,7 +65,8 @@ def test_script_names_of_sd_scripts_work(sdtune, small_models, pictures, tmp_pat
 
 
 def test_modelspec_metadata(sdtune, small_models, pictures, tmp_path):
-    more = ["--v2", "--v_parameterization", "--metadata_author=somebody", "--clip_skip=2", "--max_train_steps=1"]
+    more = ["--v2", "--v_parameterization", "--metadata_author=somebody", "--clip_skip=2", "--max_train_steps=1",
+            "--min_timestep=200"]
     assert sdtune(*train_args(small_models("v2", "v_prediction"), pictures, tmp_path, *more)).returncode == 0
     with safe_open(tmp_path / "mine.safetensors", "pt") as file:
         metadata = file.metadata()
@@ -75,6 +76,7 @@ def test_modelspec_metadata(sdtune, small_models, pictures, tmp_path):
     assert metadata["modelspec.title"] == "mine"
     assert metadata["modelspec.encoder_layer"] == "2"
     assert metadata["modelspec.resolution"] == "64x64"
+    assert metadata["modelspec.timestep_range"] == "200,1000"
 
 
 def test_metadata_by_stem_and_by_path_and_train_resolution(sdtune, small_models, pictures, tmp_path):
