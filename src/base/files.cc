@@ -45,6 +45,8 @@ void write_all(int fd, const std::byte* data, size_t size, const fs::path& path)
 
 }  // namespace
 
+fs::path absolute_path(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
+
 std::string read_file(const fs::path& path, uint64_t limit) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail("the file cannot be opened", path, errno);

@@ -15,6 +15,9 @@ namespace sdtune {
 
 namespace fs = std::filesystem;
 
+// From the root, without "." and "..": one spelling for one place (links are not followed).
+fs::path absolute_path(const fs::path& path);
+
 // Throws Error when the file is missing, unreadable or longer than `limit` bytes.
 std::string read_file(const fs::path& path, uint64_t limit = 1ull << 30);
 

@@ -29,7 +29,7 @@ LogLevel log_level(const std::string& name) {
 
 // So that run.toml repeats the run from any folder.
 void make_paths_absolute(TrainOptions& options) {
-  const auto make_absolute = [](fs::path& path) { path = fs::absolute(path).lexically_normal(); };
+  const auto make_absolute = [](fs::path& path) { path = absolute_path(path); };
   // What is not there may be an id, and else the user reads the name as it was given.
   const auto make_found_absolute = [&](fs::path& path) {
     if (fs::exists(path)) make_absolute(path);
@@ -42,13 +42,15 @@ void make_paths_absolute(TrainOptions& options) {
   for (auto* path :
        {&options.dataset.train_data_dir, &options.dataset.in_json, &options.dataset.dataset_config,
         &options.dataset.conditioning_data_dir, &options.preview.sample_prompts,
-        &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config}) {
+        &options.log.trace_dir, &options.log.logging_dir, &options.log.log_tracker_config,
+        &options.log.console_log_file, &options.modelspec.thumbnail}) {
     if (*path) make_absolute(**path);
   }
-  std::error_code too_long;  // as a list of numbers may be
-  if (std::optional<std::string>& weights = options.noise.timestep_weights;
-      weights && fs::is_regular_file(*weights, too_long)) {
-    weights = fs::absolute(*weights).lexically_normal().string();
+  // Texts that may be something else: a list of numbers, "auto", an id.
+  std::error_code too_long;
+  for (std::optional<std::string>* text : {&options.noise.timestep_weights, &options.save.resume}) {
+    if (*text && **text != "auto" && fs::exists(**text, too_long))
+      *text = absolute_path(**text).string();
   }
 }
 

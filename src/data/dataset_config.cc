@@ -147,6 +147,7 @@ class ConfigReader {
     }
     subset.image_dir = resolved(subset.image_dir, file_);
     subset.metadata_file = resolved(subset.metadata_file, file_);
+    subset.mask_dir = resolved(subset.mask_dir, file_);
     const bool is_plain = subset.metadata_file.empty();
     const fs::path& source = is_plain ? subset.image_dir : subset.metadata_file;
     if (subset.num_repeats < 1) {

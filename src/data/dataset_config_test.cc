@@ -282,10 +282,12 @@ TEST(DatasetConfig, RelativePathsAreAlsoSoughtBesideTheFile) {
   const TestFolder folder;
   folder.write("sets/set.toml",
                "[[datasets]]\n[[datasets.subsets]]\nimage_dir = \"pics\"\n"
-               "metadata_file = \"only_by_name.json\"\n");
+               "metadata_file = \"only_by_name.json\"\nconditioning_data_dir = \"masks\"\n");
   fs::create_directories(folder / "sets/pics");
+  fs::create_directories(folder / "sets/masks");
   const auto datasets = read_dataset_config(folder / "sets/set.toml", fallback());
   EXPECT_EQ(datasets[0].subsets[0].image_dir, folder / "sets/pics");
+  EXPECT_EQ(datasets[0].subsets[0].mask_dir, folder / "sets/masks");
   EXPECT_EQ(datasets[0].subsets[0].metadata_file, "only_by_name.json");
 
   fs::create_directories(folder / "pics");

@@ -1,6 +1,7 @@
 #include "data/headers.h"
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
 #include "data/picture_work.h"
 #include "image/decode.h"
@@ -10,10 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path key_of(const fs::path& picture) { return fs::absolute(picture).lexically_normal(); }
-
 Header read_header(const fs::path& picture, ImageIndex& index) {
-  const fs::path key = key_of(picture);
+  const fs::path key = absolute_path(picture);
   const auto stamp = stamp_of(key);
   if (stamp) {
     if (const auto facts = index.find(key, *stamp)) return {facts->size, ""};
@@ -38,15 +37,14 @@ std::vector<Header> read_headers(const std::vector<fs::path>& pictures, int thre
   return headers;
 }
 
-std::string picture_hash(const fs::path& picture, Size size, ImageIndex& index) {
-  const fs::path key = key_of(picture);
+std::string picture_hash(const fs::path& picture, ImageIndex& index) {
+  const fs::path key = absolute_path(picture);
   const auto stamp = stamp_of(key);
-  if (stamp) {
-    const auto facts = index.find(key, *stamp);
-    if (facts && !facts->hash.empty()) return facts->hash;
-  }
+  const auto facts = stamp ? index.find(key, *stamp) : std::nullopt;
+  if (facts && !facts->hash.empty()) return facts->hash;
   std::string hash = hash_file(picture);
-  if (stamp) index.put(key, *stamp, {size, hash});
+  // A picture that has changed since its header was read is not spoken of: nobody knows its size.
+  if (facts) index.put(key, *stamp, {facts->size, hash});
   return hash;
 }
 

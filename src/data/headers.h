@@ -21,7 +21,8 @@ struct Header {
 std::vector<Header> read_headers(const std::vector<std::filesystem::path>& pictures, int threads,
                                  ImageIndex& index);
 
-// hash_file() of a picture of this size, remembered. Any thread may call it; the caller commits.
-std::string picture_hash(const std::filesystem::path& picture, Size size, ImageIndex& index);
+// hash_file() of a picture, remembered beside the size that its header told. Any thread may call
+// it; the caller commits.
+std::string picture_hash(const std::filesystem::path& picture, ImageIndex& index);
 
 }  // namespace sdtune

@@ -77,16 +77,27 @@ TEST_F(Headers, HashesAreRememberedBesideSizes) {
   const std::string hash = hash_file(picture);
   {
     ImageIndex index(folder_ / "index/pictures.sqlite");
-    EXPECT_EQ(picture_hash(picture, {30, 20}, index), hash);
+    read_headers({picture}, 1, index);
+    EXPECT_EQ(picture_hash(picture, index), hash);
     index.commit();
   }
   damage_unnoticed(picture);
   ImageIndex index(folder_ / "index/pictures.sqlite");
   index.load(folder_.path());
-  EXPECT_EQ(picture_hash(picture, {30, 20}, index), hash);
+  EXPECT_EQ(picture_hash(picture, index), hash);
   EXPECT_EQ(read()[0].size, (Size{30, 20}));
   make_old(picture, 1800);
-  EXPECT_EQ(picture_hash(picture, {30, 20}, index), hash_file(picture));
+  EXPECT_EQ(picture_hash(picture, index), hash_file(picture));
+}
+
+TEST_F(Headers, OfPicturesThatChangeInTheRunAreReadInTheNext) {
+  ImageIndex index(folder_ / "index/pictures.sqlite");
+  read_headers({folder_ / "a.png"}, 1, index);
+  write_png(folder_ / "a.png", test_picture(33, 22));
+  make_old(folder_ / "a.png", 1800);
+  EXPECT_EQ(picture_hash(folder_ / "a.png", index), hash_file(folder_ / "a.png"));
+  index.commit();
+  EXPECT_EQ(read()[0].size, (Size{33, 22}));
 }
 
 TEST_F(Headers, SecondStartOfADatasetOpensNoPicture) {

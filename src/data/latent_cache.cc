@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/philox.h"
 #include "data/headers.h"
 #include "data/picture_work.h"
@@ -40,8 +41,8 @@ LatentCache::LatentCache(const Dataset& dataset, const LatentCacheOptions& optio
 bool LatentCache::has_same_needs(size_t a, size_t b) const {
   const auto needs = [this](const Item& item) {
     const SubsetOptions& subset = dataset_.subsets[item.subset];
-    return std::tie(item.image, item.placement.bucket, item.placement.resized,
-                    subset.resize_interpolation, subset.flip_aug, subset.alpha_mask);
+    return std::tuple(absolute_path(item.image), item.placement.bucket, item.placement.resized,
+                      subset.resize_interpolation, subset.flip_aug, subset.alpha_mask);
   };
   return needs(dataset_.items[a]) == needs(dataset_.items[b]);
 }
@@ -59,8 +60,9 @@ void LatentCache::name_files() {
     for (const std::string& name :
          {image, image + ".npz", fmt::format("{}.{}.npz", image, item.subset)}) {
       fs::path file = latent_file_name(name, item.size, options_.naming);
-      if (!has_same_needs(owners.emplace(std::pair(file, shape), i).first->second, i)) continue;
-      entries_[i].first_of_file = firsts.emplace(file, i).first->second;
+      const fs::path key = absolute_path(file);
+      if (!has_same_needs(owners.emplace(std::pair(key, shape), i).first->second, i)) continue;
+      entries_[i].first_of_file = firsts.emplace(key, i).first->second;
       entries_[i].has_own_name = name != image;
       entries_[i].file = std::move(file);
       break;
@@ -109,7 +111,7 @@ std::string LatentCache::check(size_t number, ImageIndex& index) {
     if (!options_.skip_check) {
       try {
         if (recipe.image_hash.empty()) {
-          recipe.image_hash = picture_hash(item.image, item.size, index);
+          recipe.image_hash = picture_hash(item.image, index);
         }
       } catch (const Error&) {
         return kNoEntry;  // the picture's fault is told when it is to be encoded

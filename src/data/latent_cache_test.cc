@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/system.h"
+#include "data/headers.h"
 #include "data/test_latents.h"
 #include "formats/npz.h"
 
@@ -104,6 +105,18 @@ TEST_F(LatentCacheFill, WhatIsWantedInAdditionIsMade) {
   expect_all_reused();  // too much is no fault
 }
 
+TEST_F(LatentCacheFill, OneFolderUnderTwoNamesKeepsWhatBothSubsetsWant) {
+  subset().flip_aug = true;
+  SubsetOptions plain = subset();
+  plain.flip_aug = false;
+  plain.image_dir = folder_.path() / "sub/..";
+  fs::create_directory(folder_ / "sub");
+  datasets_[0].subsets.push_back(plain);
+  EXPECT_EQ(run().encoded, 2 * kPictures);
+  EXPECT_EQ(names_of_kept().size(), 2 * kPictures);
+  expect_all_reused(2 * kPictures);
+}
+
 TEST_F(LatentCacheFill, DamagedFilesAreMadeAnew) {
   run();
   const std::string name = "p4_0074x0066_sd.npz";
@@ -130,6 +143,9 @@ TEST_F(LatentCacheFill, HashesThatAreRememberedAreNotReckonedAgain) {
   const auto run_with_index = [&] {
     ImageIndex index(folder_ / "index/i.sqlite");
     index.load(folder_.path());
+    for (int i = 0; i < kPictures; ++i) {
+      read_headers({folder_ / fmt::format("p{}.png", i)}, 1, index);  // as a run begins
+    }
     options_.index = &index;
     expect_all_reused();
     options_.index = nullptr;

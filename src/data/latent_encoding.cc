@@ -88,8 +88,8 @@ class Pass {
     subset.flip_aug = subset.random_crop = subset.color_aug = false;
     subset.face_crop_aug_range.reset();
     // Hashed before the pixels are read: a picture that changes in between is noticed next time.
-    std::string hash = options_.index ? picture_hash(item.image, item.size, *options_.index)
-                                      : hash_file(item.image);
+    std::string hash =
+        options_.index ? picture_hash(item.image, *options_.index) : hash_file(item.image);
     return {number, load_pixels({item, subset}, options_.fast_decode), std::move(hash)};
   }
 

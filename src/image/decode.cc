@@ -91,8 +91,10 @@ VImage apply_profile(const VImage& image) {
 
 // CMYK without a profile: each ink darkens its channel, black all of them, as PIL and browsers do.
 Image plain_rgb_from_cmyk(const VImage& cmyk) {
-  const VImage pixels =
-      cmyk.extract_band(0, VImage::option()->set("n", 4)).cast(VIPS_FORMAT_UCHAR).copy_memory();
+  const bool is_16_bit = cmyk.format() == VIPS_FORMAT_USHORT;
+  const VImage pixels = cmyk.extract_band(0, VImage::option()->set("n", 4))
+                            .cast(VIPS_FORMAT_UCHAR, VImage::option()->set("shift", is_16_bit))
+                            .copy_memory();
   Image image(pixels.width(), pixels.height());
   const auto* in = static_cast<const uint8_t*>(pixels.data());
   for (size_t i = 0; i < image.rgb.size(); ++i) {

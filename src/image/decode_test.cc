@@ -171,6 +171,19 @@ TEST(Decode, CmykProfileIsConverted) {
   for (const uint8_t value : read.rgb) ASSERT_NEAR(value, 140, 3);
 }
 
+TEST(Decode, CmykOf16BitsIsScaled) {
+  TestFolder folder;
+  const std::vector<double> inks = {0x2000, 0x8000, 0x4000, 0};
+  VImage image = VImage::black(8, 8, VImage::option()->set("bands", 4)) + inks;
+  image.cast(VIPS_FORMAT_USHORT)
+      .copy(VImage::option()->set("interpretation", VIPS_INTERPRETATION_CMYK))
+      .write_to_file((folder / "a.tif").c_str());
+  const Image read = decode_image(folder / "a.tif");
+  for (int channel = 0; channel < 3; ++channel) {
+    EXPECT_NEAR(read.rgb[channel], 255 - inks[channel] / 257, 1) << channel;
+  }
+}
+
 TEST(Decode, DamagedFilesAreNamed) {
   TestFolder folder;
   vips_picture(test_picture(300, 200)).write_to_file((folder / "good.jpg").c_str());

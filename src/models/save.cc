@@ -26,10 +26,6 @@ int64_t count_in_source(const ModelSource& source, const char* key) {
 
 void save_single_file(const ModelSource& source, const ModelValues& model,
                       const SaveRequest& request) {
-  if (!source.single_file) {
-    check_single_file_can_tell(request.path.string(), {source.family, source.unet_config,
-                                                       source.vae_config, source.text_config});
-  }
   const auto plan = plan_single_file(source, model);
   check_free_space(request.path, bytes_of_plan(plan));
   if (request.format == SaveFormat::kSafetensors) {
@@ -48,8 +44,19 @@ void save_single_file(const ModelSource& source, const ModelValues& model,
 
 }  // namespace
 
+void check_can_save(const ModelSource& source, SaveFormat format,
+                    const std::filesystem::path& path) {
+  if (format != SaveFormat::kSafetensors && format != SaveFormat::kCkpt) {
+    check_folder_target(path);
+  } else if (!source.single_file) {
+    check_single_file_can_tell(
+        path.string(), {source.family, source.unet_config, source.vae_config, source.text_config});
+  }
+}
+
 void save_stable_diffusion(const ModelSource& source, const TrainedParts& trained,
                            const SaveRequest& request) {
+  check_can_save(source, request.format, request.path);
   const ModelValues model = values_to_save(source, trained, request.precision);
   if (request.format == SaveFormat::kSafetensors || request.format == SaveFormat::kCkpt) {
     save_single_file(source, model, request);

@@ -44,14 +44,6 @@ class UnfinishedFolder {
   fs::path path_;
 };
 
-void check_target(const fs::path& target) {
-  if (!fs::exists(target)) return;
-  const bool is_model = fs::is_regular_file(target / "model_index.json");
-  if (fs::is_directory(target) && (is_model || fs::is_empty(target))) return;
-  throw Error("the name is taken by something that is no model folder", target.string(),
-              "Choose another --output_name, or move it away.");
-}
-
 bool has_component(const Files& files, const std::string& component) {
   const auto at = files.lower_bound(component + "/");
   return at != files.end() && at->first.starts_with(component + "/");
@@ -183,10 +175,17 @@ void check_free_space(const fs::path& target, uint64_t bytes) {
               target.string(), "Free some space or choose another --output_dir.");
 }
 
+void check_folder_target(const fs::path& target) {
+  if (!fs::exists(target)) return;
+  const bool is_model = fs::is_regular_file(target / "model_index.json");
+  if (fs::is_directory(target) && (is_model || fs::is_empty(target))) return;
+  throw Error("the name is taken by something that is no model folder", target.string(),
+              "Choose another --output_name, or move it away.");
+}
+
 void save_diffusers_folder(const ModelSource& source, const ModelValues& model,
                            const SaveRequest& request) {
   const fs::path target = request.path.has_filename() ? request.path : request.path.parent_path();
-  check_target(target);
   const Files files = other_files(source, request);
   const std::vector<Component> parts = components(source, model);
   uint64_t bytes = 0;

@@ -70,10 +70,14 @@ struct TrainedParts {
   ClipTextModel* text_encoder = nullptr;
 };
 
+// What would make saving to `path` fail whatever is saved: sizes that a single file cannot express,
+// or something that is no model folder in the place of one. Error.
+void check_can_save(const ModelSource& source, SaveFormat format,
+                    const std::filesystem::path& path);
+
 // Single file to single file keeps the source's order and every tensor that no part knows, byte for
 // byte. Streams: a few megabytes of memory beside the model. The target appears whole or not at
-// all, and may be the source itself. Errors: disk full (asked before), sizes that a single file
-// cannot express.
+// all, and may be the source itself. Errors: disk full (asked before), and as check_can_save().
 void save_stable_diffusion(const ModelSource& source, const TrainedParts& trained,
                            const SaveRequest& request);
 

@@ -82,6 +82,13 @@ std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOpti
                               : model_path(options, format_of(trainee, options), moment);
 }
 
+void check_can_save(const Trainee& trainee, const TrainOptions& options) {
+  metadata(trainee, options);
+  if (trainee.hypernetwork) return;
+  const SaveFormat format = format_of(trainee, options);
+  check_can_save(*trainee.source, format, model_path(options, format, {}));
+}
+
 void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMoment moment,
                         const Position& position) {
   if (trainee.hypernetwork) {

@@ -20,6 +20,10 @@ SavePrecision save_precision(const std::optional<std::string>& name);
 std::filesystem::path trained_model_path(const Trainee& trainee, const TrainOptions& options,
                                          SaveMoment moment);
 
+// Error before the first step for what would make every save fail: the thumbnail, sizes that a
+// single file cannot express, a name that is taken.
+void check_can_save(const Trainee& trainee, const TrainOptions& options);
+
 // The model, or the hypernetwork that was trained in its place. Errors as save_stable_diffusion()
 // and save_hypernetwork().
 void save_trained_model(Trainee& trainee, const TrainOptions& options, SaveMoment moment,

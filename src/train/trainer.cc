@@ -16,6 +16,7 @@
 #include "options/option_table.h"
 #include "train/device_memory.h"
 #include "train/loss_curve.h"
+#include "train/save_model.h"
 
 namespace sdtune {
 
@@ -79,6 +80,7 @@ Trainer::Trainer(TrainOptions& options, at::Device device, std::vector<PromptLin
                                                 : options.run.max_train_steps),
       trace_(options.log.trace_dir, options.log.trace_steps),
       nan_guard_(options.control.max_nan_steps) {
+  check_can_save(trainee_, options_);
   schedule_ = make_run_schedule(options.schedule, options.optimizer.learning_rate, total_steps_);
   trainee_.text_states =
       TextStates(!options.run.train_text_encoder && captions_stay(data_.dataset));

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "base/philox.h"
 #include "data/item_source.h"
@@ -55,9 +57,15 @@ std::optional<Dataset> take_validation_pictures(Dataset& dataset,
                                                 const ValidationOptions& options) {
   if (options.validation_split == 0) return std::nullopt;
   const auto seed = static_cast<uint64_t>(options.validation_seed);
-  std::vector<std::pair<double, size_t>> order;
+  // A picture of several datasets is held back from all of them.
+  std::map<std::filesystem::path, std::vector<size_t>> by_picture;
   for (size_t i = 0; i < dataset.items.size(); ++i) {
-    order.emplace_back(Random(seed, Draw::kValidationSplit, dataset.items[i].id).uniform(), i);
+    by_picture[absolute_path(dataset.items[i].image)].push_back(i);
+  }
+  std::vector<std::pair<double, std::vector<size_t>>> order;
+  for (auto& [picture, items] : by_picture) {
+    const uint64_t id = dataset.items[items[0]].id;
+    order.emplace_back(Random(seed, Draw::kValidationSplit, id).uniform(), std::move(items));
   }
   std::sort(order.begin(), order.end());
   const auto wanted = std::llround(options.validation_split * static_cast<double>(order.size()));
@@ -66,8 +74,10 @@ std::optional<Dataset> take_validation_pictures(Dataset& dataset,
     throw UsageError(fmt::format("of {} pictures none would be left to train on", order.size()),
                      "--validation_split", "take a smaller share");
   }
-  std::vector<bool> is_taken(order.size());
-  for (size_t i = 0; i < count; ++i) is_taken[order[i].second] = true;
+  std::vector<bool> is_taken(dataset.items.size());
+  for (size_t p = 0; p < count; ++p) {
+    for (const size_t i : order[p].second) is_taken[i] = true;
+  }
   Dataset taken;
   taken.buckets = dataset.buckets;
   taken.subsets = dataset.subsets;

@@ -17,6 +17,7 @@ Dataset dataset_of(int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     Item item;
     item.id = static_cast<uint64_t>(1000 + i);
+    item.image = std::to_string(item.id) + ".png";
     dataset.items.push_back(item);
   }
   return dataset;
@@ -50,6 +51,20 @@ TEST(ValidationSplit, IsAFunctionOfSeedAndPictures) {
   auto backwards = ids_of(*take_validation_pictures(reversed, {0.25, 3}));
   std::reverse(backwards.begin(), backwards.end());
   EXPECT_EQ(backwards, taken);
+}
+
+TEST(ValidationSplit, HoldsAPictureBackFromAllDatasets) {
+  Dataset dataset = dataset_of(40), again = dataset_of(40);
+  for (Item& item : again.items) {
+    item.id += 5000;  // as of another dataset
+    item.image = std::filesystem::current_path() / "elsewhere/.." / item.image;
+    dataset.items.push_back(item);
+  }
+  const Dataset taken = *take_validation_pictures(dataset, {0.25, 3});
+  EXPECT_EQ(taken.items.size(), 20);
+  std::multiset<std::string> names;
+  for (const Item& item : taken.items) names.insert(item.image.filename().string());
+  for (const std::string& name : names) EXPECT_EQ(names.count(name), 2) << name;
 }
 
 TEST(ValidationSplit, TakesAtLeastOneAndLeavesAtLeastOne) {

@@ -67,6 +67,16 @@ def test_corrupt_picture_among_good_ones_is_named_skipped_and_counted(sdtune, sm
     assert read_events(output)[-1]["step"] == 4
 
 
+def test_what_would_fail_every_save_is_said_before_the_first_step(sdtune, small_models, pictures, tmp_path):
+    output = tmp_path / "out"
+    (output / "mine").mkdir(parents=True)
+    (output / "mine" / "notes.txt").write_text("mine")
+    args = train_args(small_models(), pictures, output)
+    failed(sdtune(*args, f"--metadata_thumbnail={tmp_path / 'none.png'}"), 1, "none.png")
+    failed(sdtune(*args, "--save_model_as=diffusers_safetensors"), 1, "no model folder")
+    assert not (output / "mine-run").exists()
+
+
 def test_empty_dataset(sdtune, small_models, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -1,6 +1,7 @@
 """What a run leaves behind: names, forms, records."""
 
 import json
+import shutil
 
 import pytest
 from running import read_events, train_args
@@ -31,7 +32,12 @@ def test_forms(sdtune, small_models, pictures, tmp_path, form, name):
 
 def test_the_record_alone_runs_the_job_again(sdtune, small_models, pictures, tmp_path):
     first = tmp_path / "first"
-    assert sdtune(*train_args(small_models(), pictures, "first"), cwd=tmp_path).returncode == 0
+    shutil.copy(sorted(pictures.glob("*.png"))[0], tmp_path / "thumbnail.png")
+    start = train_args(small_models(), pictures, "start", "--save_state", "--max_train_steps=2")
+    assert sdtune(*start, cwd=tmp_path).returncode == 0
+    args = train_args(small_models(), pictures, "first", "--metadata_thumbnail=thumbnail.png",
+                      "--resume=start/mine-state")
+    assert sdtune(*args, cwd=tmp_path).returncode == 0
     model = (first / "mine.safetensors").read_bytes()
     (first / "mine.safetensors").unlink()
     record = tmp_path / "run.toml"
