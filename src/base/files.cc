@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/system.h"
 
 namespace sdtune {
 
@@ -118,21 +119,34 @@ void MappedFile::read(uint64_t offset, std::span<std::byte> out) const {
 }
 
 fs::path temporary_name(const fs::path& path) {
-  static std::atomic<int> count = 0;
-  return path.parent_path() /
-         fmt::format(".{}.tmp-{}-{}", path.filename().string(), ::getpid(), count++);
+  static std::atomic<uint32_t> count = static_cast<uint32_t>(random_seed());
+  std::string name = path.filename().string();
+  // A name of 255 bytes is legal, and with more around it this one would not be.
+  size_t kept = std::min<size_t>(name.size(), 100);
+  while (kept > 0 && kept < name.size() && (name[kept] & 0xc0) == 0x80) --kept;  // whole characters
+  name.resize(kept);
+  return path.parent_path() / fmt::format(".{}.tmp-{}-{}", name, ::getpid(), count++);
 }
 
 void remove_stale_temporaries(const fs::path& folder) {
+  using Seconds = std::chrono::duration<double>;
+  const auto now = fs::file_time_type::clock::now();
+  const auto start = now - Seconds(seconds_since_start());
+  // Processes of other machines that share the folder cannot be asked for.
+  const auto hour_ago = now - std::chrono::hours(1);
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
     const size_t mark = name.rfind(".tmp-");
     if (!name.starts_with(".") || mark == std::string::npos) continue;
     const int pid = std::atoi(name.c_str() + mark + 5);
-    if (pid > 0 && pid != ::getpid() && ::kill(pid, 0) != 0 && errno == ESRCH) {
-      fs::remove_all(entry.path(), ignored);
-    }
+    std::error_code failure;
+    const fs::file_time_type written = fs::last_write_time(entry.path(), failure);
+    if (pid <= 0 || failure || written > hour_ago) continue;
+    // In a container one process after the other has the same number.
+    const bool is_gone =
+        pid == ::getpid() ? written < start : ::kill(pid, 0) != 0 && errno == ESRCH;
+    if (is_gone) fs::remove_all(entry.path(), ignored);
   }
 }
 

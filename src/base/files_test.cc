@@ -31,6 +31,11 @@ class Files : public testing::Test {
   }
   ~Files() override { fs::remove_all(folder_); }
 
+  void make_old(const std::string& name) {
+    fs::last_write_time(folder_ / name,
+                        fs::file_time_type::clock::now() - std::chrono::minutes(61));
+  }
+
   std::vector<std::string> names() const {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -153,6 +158,7 @@ TEST_F(Files, AKilledWriterLeavesTheOldFile) {
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(read_file(folder_ / "a"), "old");
   ASSERT_EQ(names().size(), 2u);
+  make_old(names()[0]);
   remove_stale_temporaries(folder_);
   EXPECT_EQ(names(), std::vector<std::string>{"a"});
 }
@@ -365,16 +371,19 @@ TEST_F(Files, RemovesOnlyLeftoversOfProcessesThatAreGone) {
   ::waitpid(child, nullptr, 0);
   const std::string stale = fmt::format(".model.safetensors.tmp-{}-0", child);
   const std::string stale_folder = fmt::format(".state.tmp-{}-1", child);
+  const std::string of_another_machine = fmt::format(".model.safetensors.tmp-{}-2", child);
   const std::string own = temporary_name(folder_ / "model.safetensors").filename().string();
-  const std::string of_init = ".model.safetensors.tmp-1-0";
-  for (const std::string& name :
-       {stale, own, of_init, std::string("a.tmp-1"), std::string(".keep")}) {
+  const std::string of_same_number = temporary_name(folder_ / "state").filename().string();
+  const std::string of_parent = fmt::format(".model.safetensors.tmp-{}-0", ::getppid());
+  for (const std::string& name : {stale, of_another_machine, own, of_same_number, of_parent,
+                                  std::string("a.tmp-1"), std::string(".keep")}) {
     write_file(folder_ / name, "x");
   }
   fs::create_directories(folder_ / stale_folder);
   write_file(folder_ / stale_folder / "inside", "x");
+  for (const std::string& name : {stale, stale_folder, of_same_number, of_parent}) make_old(name);
   remove_stale_temporaries(folder_);
-  std::vector<std::string> expected = {own, of_init, "a.tmp-1", ".keep"};
+  std::vector<std::string> expected = {of_another_machine, own, of_parent, "a.tmp-1", ".keep"};
   EXPECT_THAT(names(), testing::UnorderedElementsAreArray(expected));
   remove_stale_temporaries(folder_ / "missing");
 }
@@ -385,6 +394,18 @@ TEST_F(Files, TemporaryNamesDifferAndStayInTheFolder) {
   EXPECT_NE(first, second);
   EXPECT_EQ(first.parent_path(), folder_);
   EXPECT_EQ(first.filename().string().front(), '.');
+}
+
+TEST_F(Files, TheLongestNamesCanBeWritten) {
+  const std::string name = "a" + std::string(254, 'x');
+  write_file(folder_ / name, "x");
+  std::string two_bytes_each = "a";
+  for (int i = 0; i < 127; ++i) two_bytes_each += "\xc3\xa9";
+  write_file(folder_ / two_bytes_each, "x");
+  EXPECT_THAT(names(), testing::UnorderedElementsAre(name, two_bytes_each));
+  const std::string part = temporary_name(folder_ / two_bytes_each).filename().string();
+  EXPECT_THAT(part, HasSubstr("\xa9.tmp-")) << "no character is cut";
+  EXPECT_NE(temporary_name(folder_ / name), temporary_name(folder_ / (name.substr(1) + "y")));
 }
 
 TEST_F(Files, RenamesFilesAndFolders) {

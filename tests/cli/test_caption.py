@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from parity import small_blip
@@ -135,6 +136,8 @@ def test_resume_after_kill(folder, captioner, straight, made_before):
     left = texts(folder)
     assert made_before <= len(left) < COUNT and left.items() <= straight.items(), "no file is half written"
     (folder / "sub/.03.caption.tmp-999999999-0").write_text("of a process that is gone")
+    for unfinished in folder.rglob(".*"):
+        os.utime(unfinished, (time.time() - 4000,) * 2)
     caption(folder, captioner, "--batch_size=2")
     assert texts(folder) == straight
     assert not list(folder.rglob(".*")), "nothing unfinished is left behind"
@@ -216,6 +219,12 @@ def test_metadata_of_a_corrupt_picture(folder, captioner, tmp_path):
     picture(50, 50, 1).save(folder / "02.png")
     caption(folder, captioner, f"--output_path={out}")
     assert "02" in json.loads(out.read_text())
+
+
+def test_the_longest_names(folder, captioner):
+    (folder / "00.png").rename(folder / f"{'x' * 247}.png")
+    caption(folder, captioner)
+    assert f"{'x' * 247}.caption" in texts(folder)
 
 
 def test_two_pictures_of_one_name(folder, captioner):
