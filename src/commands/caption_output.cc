@@ -102,7 +102,11 @@ class CaptionMetadataFile : public CaptionOutput {
   }
 
   bool finish(const std::vector<CaptionedPicture>& pictures) override {
-    if (!fs::exists(journal_path_) && fs::exists(options_.output)) return true;
+    // Without a journal the output is whole: another process has written it, or it was there
+    // before, and then `start` may have more by now than it had.
+    const bool is_whole = !fs::exists(journal_path_) && fs::exists(options_.output);
+    const bool is_of_others = journal_ || options_.overwrite || !options_.start;
+    if (is_whole && is_of_others) return true;
     Captions captions = read_journal(journal_path_);
     if (!options_.overwrite) captions.merge(read_output());
     for (const CaptionedPicture& picture : pictures) {

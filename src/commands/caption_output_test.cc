@@ -123,6 +123,35 @@ TEST_F(CaptionOutputTest, MetadataThatNamedThePicturesIsTheStart) {
   EXPECT_EQ(caption("b"), "second");
 }
 
+TEST_F(CaptionOutputTest, WhatTheStartGotSinceIsTaken) {
+  start_ = folder_ / "in.json";
+  folder_.write("in.json", R"({"a": {"tags": "new"}, "b": {"caption": "given"}, "c": {}})");
+  folder_.write("out.json", R"({"a": {"caption": "first"}, "c": {"caption": "third"}})");
+  pictures_[1].captioned = true;
+  const auto output = open();
+  for (const CaptionedPicture& picture : pictures_) EXPECT_TRUE(output->has(picture));
+  EXPECT_TRUE(output->finish(pictures_));
+  EXPECT_EQ(caption("a"), "first");
+  EXPECT_EQ(caption("b"), "given");
+  EXPECT_THAT(read_file(out_), HasSubstr("\"tags\": \"new\""));
+}
+
+TEST_F(CaptionOutputTest, AProcessWithoutAPartLeavesWhatOthersWrote) {
+  start_ = folder_ / "in.json";
+  folder_.write("in.json", R"({"a": {}, "b": {}, "c": {}})");
+  const auto one = open();
+  const auto other = open();
+  const auto idle = open();
+  one->keep(pictures_[0], "first");
+  other->keep(pictures_[1], "second");
+  other->fail(pictures_[2], "no picture");
+  EXPECT_TRUE(other->finish(pictures_));
+  const std::string written = read_file(out_);
+  EXPECT_TRUE(one->finish(pictures_)) << "what was written counts";
+  idle->finish(pictures_);
+  EXPECT_EQ(read_file(out_), written);
+}
+
 TEST_F(CaptionOutputTest, ALineThatWasCutShortIsNothing) {
   folder_.write("out.json.captions.jsonl",
                 "{\"caption\":\"first\",\"key\":\"a\"}\n{\"caption\":\"cut\",\"key\":\"b\"");
