@@ -20,11 +20,7 @@ void report_to_user(const MergeReport& report, const MergeCaptionsOptions& optio
     log_warning("{} texts could not be used: {}", report.unreadable.size(),
                 first_names(report.unreadable));
   }
-  if (!report.repeated.empty()) {
-    log_warning(
-        "{} pictures share the name of another one without its extension, and its entry: {}",
-        report.repeated.size(), first_names(report.repeated));
-  }
+  warn_of_repeated(report.repeated);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "data/merge_metadata.h"
 #include "data/metadata.h"
 #include "data/picture_tree.h"
+#include "formats/utf8.h"
 #include "image/decode.h"
 
 namespace sdtune {
@@ -22,9 +23,16 @@ std::vector<CaptionedPicture> pictures_in_folder(const PictureWords& words) {
   keys.train_data_dir = words.train_data_dir;
   keys.full_path = words.full_path;
   std::vector<CaptionedPicture> pictures;
+  std::vector<fs::path> other_encodings;
   for (const fs::path& picture : picture_tree(words.train_data_dir, words.recursive)) {
-    pictures.push_back({words.train_data_dir / picture, metadata_key(keys, picture)});
+    const std::string key = metadata_key(keys, picture);
+    if (words.output_path && !is_utf8(key)) {
+      other_encodings.push_back(picture);
+    } else {
+      pictures.push_back({words.train_data_dir / picture, key});
+    }
   }
+  warn_of_other_encodings(other_encodings);
   if (pictures.empty()) {
     throw Error("there are no pictures in this folder", words.train_data_dir.string(),
                 words.recursive ? "" : "--recursive looks into its sub-folders too");

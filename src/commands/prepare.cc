@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -10,8 +11,10 @@
 #include "base/system.h"
 #include "commands/device.h"
 #include "commands/model_ids.h"
+#include "commands/name_list.h"
 #include "data/merge_metadata.h"
 #include "data/picture_tree.h"
+#include "formats/utf8.h"
 #include "options/command_line.h"
 #include "train/dataset_setup.h"
 #include "train/latent_encoder.h"
@@ -74,10 +77,20 @@ std::vector<Sample> pictures_of(const PrepareOptions& options) {
   keys.full_path = options.full_path;
   keys.recursive = options.recursive;
   std::vector<Sample> samples;
+  std::vector<fs::path> repeated, other_encodings;
+  std::unordered_set<std::string> seen;
   for (const fs::path& picture : picture_tree(options.train_data_dir, options.recursive)) {
-    samples.push_back(
-        {options.train_data_dir / picture, metadata_key(keys, picture), "", "", std::nullopt});
+    const std::string key = metadata_key(keys, picture);
+    if (!is_utf8(key)) {
+      other_encodings.push_back(picture);
+    } else if (!seen.insert(key).second) {
+      repeated.push_back(picture);  // readers take the first one, too
+    } else {
+      samples.push_back({options.train_data_dir / picture, key, "", "", std::nullopt});
+    }
   }
+  warn_of_other_encodings(other_encodings);
+  warn_of_repeated(repeated);
   if (samples.empty()) {
     throw Error("the folder has no pictures", options.train_data_dir.string(),
                 "add --recursive if they lie in sub-folders");

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,6 +220,17 @@ def test_metadata_of_a_corrupt_picture(folder, captioner, tmp_path):
     picture(50, 50, 1).save(folder / "02.png")
     caption(folder, captioner, f"--output_path={out}")
     assert "02" in json.loads(out.read_text())
+
+
+def test_a_name_that_is_not_utf8(folder, captioner, tmp_path):
+    """Metadata cannot hold it; a text file beside the picture can have it."""
+    shutil.copy(folder / "00.png", os.fsencode(folder) + b"/caf\xe9.png")
+    out = tmp_path / "out.json"
+    done = caption(folder, captioner, f"--output_path={out}", errors="replace")
+    assert "not UTF-8" in done.stderr and "caf\ufffd.png" in done.stderr
+    assert len(json.loads(out.read_text())) == COUNT and {*os.listdir(tmp_path)} == {"pictures", "out.json"}
+    caption(folder, captioner, errors="replace")
+    assert os.path.exists(os.fsencode(folder) + b"/caf\xe9.caption")
 
 
 def test_the_longest_names(folder, captioner):

@@ -165,6 +165,23 @@ def test_a_new_picture_alone_is_encoded(sdtune, small_models, data):
     assert counts(sdtune(*args)) == (1, COUNT, {})
 
 
+def test_of_two_pictures_of_one_name_the_first_is_prepared(sdtune, small_models, data, tmp_path):
+    picture(300, 100, 1).save(data / "00.bmp")
+    result = sdtune(*prepare_args(data, small_models()))
+    assert counts(result) == (COUNT, 0, {})
+    assert "share the name" in result.stderr and "00.png" in result.stderr
+    prepared = json.loads((tmp_path / "lat.json").read_text())
+    assert prepared["00"]["train_resolution"] == prepared["01"]["train_resolution"]
+
+
+def test_a_name_that_is_not_utf8_is_left_out(sdtune, small_models, data, tmp_path):
+    shutil.copy(data / "00.png", os.fsencode(data) + b"/caf\xe9.png")
+    result = sdtune(*prepare_args(data, small_models()), errors="replace")
+    assert counts(result) == (COUNT, 0, {})
+    assert "not UTF-8" in result.stderr and "caf\ufffd.png" in result.stderr
+    assert len(json.loads((tmp_path / "lat.json").read_text())) == COUNT
+
+
 def test_damaged_entries_are_made_anew(sdtune, small_models, data):
     args = prepare_args(data, small_models())
     counts(sdtune(*args))
