@@ -42,11 +42,12 @@ Vae load_vae_for(const fs::path& path, MixedPrecision precision, const std::stri
   return {source, load_frozen_vae(*source, type, device), device};
 }
 
-// Fills the cache. Returns the exit code.
+// Fills the cache. Returns the exit code: 1 where pictures could not be read, all others done.
 int fill(const Dataset& dataset, const LatentCacheOptions& options, const Vae& vae) {
   LatentCache cache(dataset, options);
-  log_report(cache.fill(latent_encoder(vae.model, *vae.source, vae.device)));
-  if (stop_signal() == 0) return 0;
+  const LatentCacheReport report = cache.fill(latent_encoder(vae.model, *vae.source, vae.device));
+  log_report(report);
+  if (stop_signal() == 0) return report.failed > 0 ? 1 : 0;
   log_info("stopped; what was encoded is kept, and the same command goes on from there");
   return 128 + stop_signal();
 }
@@ -140,7 +141,8 @@ int run_prepare(std::span<const std::string> args) {
   cache.rank = rank_from_environment();
   const Vae vae = load_vae_for(model, options.mixed_precision, options.device);
   const int exit_code = fill(dataset, cache, vae);
-  if (exit_code == 0 && cache.rank.rank == 0) write_metadata(options, dataset);
+  const bool is_stopped = exit_code > 1;
+  if (!is_stopped && cache.rank.rank == 0) write_metadata(options, dataset);
   return exit_code;
 }
 

@@ -165,6 +165,18 @@ def test_a_new_picture_alone_is_encoded(sdtune, small_models, data):
     assert counts(sdtune(*args)) == (1, COUNT, {})
 
 
+@pytest.mark.parametrize("command", ["prepare", "cache-latents"])
+def test_a_picture_that_cannot_be_read_is_told_by_the_exit_code(sdtune, small_models, data, tmp_path, command):
+    (data / "02.png").write_bytes((data / "02.png").read_bytes()[:-500])
+    args = prepare_args(data, small_models()) if command == "prepare" else [
+        command, f"--pretrained_model_name_or_path={small_models()}", f"--train_data_dir={data}", "--resolution=128",
+        "--device=cpu"]
+    result = sdtune(*args)
+    assert result.returncode == 1 and "02.png" in result.stderr, result.stderr
+    assert f"{COUNT - 1} encoded, 0 reused, 1 pictures failed" in result.stderr
+    assert len(entries_of(data)) == COUNT - 1 and (tmp_path / "lat.json").exists() == (command == "prepare")
+
+
 def test_of_two_pictures_of_one_name_the_first_is_prepared(sdtune, small_models, data, tmp_path):
     picture(300, 100, 1).save(data / "00.bmp")
     result = sdtune(*prepare_args(data, small_models()))
