@@ -30,6 +30,9 @@ SavePrecision precision_of(const ConvertOptions& options) {
                                          : options.save_precision_as);
 }
 
+// The model tells by itself what no flag says.
+std::optional<bool> if_given(bool flag) { return flag ? std::optional(true) : std::nullopt; }
+
 SaveFormat format_of(const fs::path& path) {
   if (path.extension() == ".safetensors") return SaveFormat::kSafetensors;
   return path.extension() == ".ckpt" ? SaveFormat::kCkpt : SaveFormat::kDiffusersSafetensors;
@@ -71,9 +74,10 @@ int run_convert(std::span<const std::string> args) {
 
   SaveRequest request;
   request.precision = precision_of(options);
-  const auto source = open_model(
-      {local_model(options.model_to_load, ModelUse::kWhole), options.v2, options.v_parameterization,
-       options.vae ? local_model(*options.vae, ModelUse::kVae) : fs::path()});
+  const auto source =
+      open_model({local_model(options.model_to_load, ModelUse::kWhole), if_given(options.v2),
+                  if_given(options.v_parameterization),
+                  options.vae ? local_model(*options.vae, ModelUse::kVae) : fs::path()});
   if (options.v1 && source->family != ModelFamily::kV1) {
     throw UsageError("the model is a Stable Diffusion 2.x", "--v1", "leave --v1 out");
   }

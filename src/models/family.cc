@@ -144,24 +144,27 @@ ModelFamily family_of_single_file(const WeightFile& file) {
               "Give a whole model: tensors that begin with \"cond_stage_model.\" are missing.");
 }
 
-void check_v2_flag(const std::string& place, ModelFamily family, bool v2) {
-  if (family == ModelFamily::kV2 && !v2) {
+void check_v2_flag(const std::string& place, ModelFamily family, std::optional<bool> v2) {
+  if (!v2) return;
+  if (family == ModelFamily::kV2 && !*v2) {
     throw Error("this is a Stable Diffusion 2.x model, but --v2 was not given", place, "Add --v2.");
   }
-  if (family == ModelFamily::kV1 && v2) {
+  if (family == ModelFamily::kV1 && *v2) {
     throw Error("this is a Stable Diffusion 1.x model, but --v2 was given", place,
                 "Leave --v2 out, or give a Stable Diffusion 2.x model.");
   }
 }
 
 PredictionType check_v_parameterization_flag(const std::string& place,
-                                             std::optional<PredictionType> stated, bool flag) {
-  const auto asked = flag ? PredictionType::kV : PredictionType::kEpsilon;
+                                             std::optional<PredictionType> stated,
+                                             std::optional<bool> flag) {
+  if (!flag) return stated.value_or(PredictionType::kEpsilon);
+  const auto asked = *flag ? PredictionType::kV : PredictionType::kEpsilon;
   if (stated && *stated != asked) {
     throw Error(fmt::format("the model says that it predicts {}, but --v_parameterization was {}",
                             *stated == PredictionType::kV ? "v" : "the noise (epsilon)",
-                            flag ? "given" : "not given"),
-                place, flag ? "Leave --v_parameterization out." : "Add --v_parameterization.");
+                            *flag ? "given" : "not given"),
+                place, *flag ? "Leave --v_parameterization out." : "Add --v_parameterization.");
   }
   return asked;
 }

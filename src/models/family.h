@@ -24,11 +24,13 @@ std::optional<PredictionType> parse_prediction_type(const std::string& word);
 // Errors: SDXL and other families by name where known, and files that hold no whole model.
 ModelFamily family_of_single_file(const WeightFile& file);
 
-// Error that says which way --v2 is right, unless `v2` agrees with `family`.
-void check_v2_flag(const std::string& place, ModelFamily family, bool v2);
+// Error that says which way --v2 is right, unless `v2` agrees with `family` or is nothing.
+void check_v2_flag(const std::string& place, ModelFamily family, std::optional<bool> v2);
 // The prediction type: the flag's, which must agree with `stated` where the source states it.
+// Without a flag it is the stated one, else epsilon.
 PredictionType check_v_parameterization_flag(const std::string& place,
-                                             std::optional<PredictionType> stated, bool flag);
+                                             std::optional<PredictionType> stated,
+                                             std::optional<bool> flag);
 // Error when the U-Net takes other inputs than four latent channels (inpainting, depth, …).
 void check_input_channels(const std::string& place, int64_t in_channels);
 

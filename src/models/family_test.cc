@@ -118,6 +118,7 @@ TEST(Family, SaysWhichV2FlagIsRight) {
               HasSubstr("Leave --v2 out"));
   EXPECT_NO_THROW(check_v2_flag("m", ModelFamily::kV1, false));
   EXPECT_NO_THROW(check_v2_flag("m", ModelFamily::kV2, true));
+  EXPECT_NO_THROW(check_v2_flag("m", ModelFamily::kV2, std::nullopt));
 }
 
 TEST(Family, HoldsThePredictionFlagAgainstWhatTheFileSaysAlone) {
@@ -126,6 +127,8 @@ TEST(Family, HoldsThePredictionFlagAgainstWhatTheFileSaysAlone) {
   EXPECT_EQ(check_v_parameterization_flag("m", std::nullopt, true), v);
   EXPECT_EQ(check_v_parameterization_flag("m", std::nullopt, false), epsilon);
   EXPECT_EQ(check_v_parameterization_flag("m", v, true), v);
+  EXPECT_EQ(check_v_parameterization_flag("m", v, std::nullopt), v);
+  EXPECT_EQ(check_v_parameterization_flag("m", std::nullopt, std::nullopt), epsilon);
   EXPECT_THAT(error_of([&] { check_v_parameterization_flag("m", v, false); }),
               HasSubstr("Add --v_parameterization"));
   EXPECT_THAT(error_of([&] { check_v_parameterization_flag("m", epsilon, true); }),

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,10 +19,12 @@
 namespace sdtune {
 
 struct ModelRequest {
-  std::filesystem::path path;       // single file or Diffusers folder
-  bool v2 = false;                  // --v2: must agree with the files
-  bool v_parameterization = false;  // --v_parameterization: must agree where the files say it
-  std::filesystem::path vae;        // --vae: file or folder, may be empty
+  std::filesystem::path path;  // single file or Diffusers folder
+  // --v2 must agree with the files, --v_parameterization where they say it. With nothing said it is
+  // what the files say, and a model that says nothing of its prediction predicts the noise.
+  std::optional<bool> v2 = false;
+  std::optional<bool> v_parameterization = false;
+  std::filesystem::path vae;  // --vae: file or folder, may be empty
 };
 
 // Opens the files and checks family, prediction type, names and shapes. Reads no weights. Errors

@@ -15,12 +15,12 @@ def convert(source, target, *options):
     return target
 
 
-@pytest.mark.parametrize("family", ["v1", "v2"])
-def test_every_form_keeps_the_weights(family, request, tmp_path):
-    model = request.getfixturevalue(family)
-    checkpoint = convert(model.safetensors, tmp_path / "a.ckpt", *(model.flags or ["--v1"]))
-    folder = convert(checkpoint, tmp_path / "sub" / "folder", *model.flags)
-    back = read_single_file(convert(folder, tmp_path / "b.safetensors", *model.flags))
+@pytest.mark.parametrize("says_flags", [True, False])
+def test_every_form_keeps_the_weights(model, says_flags, tmp_path):
+    flags = (model.flags or ["--v1"]) if says_flags else []
+    checkpoint = convert(model.safetensors, tmp_path / "a.ckpt", *flags)
+    folder = convert(checkpoint, tmp_path / "sub" / "folder", *flags)
+    back = read_single_file(convert(folder, tmp_path / "b.safetensors", *flags))
     wanted = read_single_file(model.safetensors)
     assert set(back) <= set(wanted)
     assert {key.split(".")[0] for key in back} == {"model", "first_stage_model", "cond_stage_model"}
@@ -28,6 +28,18 @@ def test_every_form_keeps_the_weights(family, request, tmp_path):
     filled_in = ("logit_scale", "text_projection", "resblocks.4.")
     for key in (key for key in back if not any(name in key for name in filled_in)):
         assert same_bits(back[key], wanted[key]), key
+
+
+def test_what_the_model_predicts_is_told_by_its_files(model, tmp_path):
+    def stated(folder):
+        return json.loads((folder / "scheduler/scheduler_config.json").read_text())["prediction_type"]
+
+    single = convert(model.folder, tmp_path / "a.safetensors")
+    assert safetensors_header(single)["__metadata__"]["modelspec.prediction_type"] in ("v", stated(model.folder))
+    assert stated(convert(single, tmp_path / "folder")) == stated(model.folder)
+    # files that do not say it: the flag does
+    flags = ["--v_parameterization"] if "--v_parameterization" in model.flags else []
+    assert stated(convert(model.ckpt, tmp_path / "other", *flags)) == stated(model.folder)
 
 
 def test_precision_epochs_and_metadata(v1, tmp_path):
