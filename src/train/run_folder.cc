@@ -17,6 +17,12 @@ std::filesystem::path made(std::filesystem::path folder) {
   return folder;
 }
 
+// A crash or a full disk may have left half a line.
+bool ends_within_a_line(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return file.seekg(-1, std::ios::end) && file.get() != '\n';
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const std::filesystem::path& output_dir, const std::string& name,
@@ -25,6 +31,7 @@ RunFolder::RunFolder(const std::filesystem::path& output_dir, const std::string&
       lock_(path_ / kLock),
       events_(path_ / "events.jsonl") {
   write_file(path_ / "run.toml", run_toml);
+  if (ends_within_a_line(path_ / "events.jsonl")) events_.append("");
 }
 
 void RunFolder::event(const std::string& kind, const nlohmann::ordered_json& fields) {
