@@ -54,7 +54,9 @@ std::string update(const HubSettings& settings, const HubCache& cache, const Hub
 std::string find_commit(const HubSettings& settings, const HubCache& cache, const HubPlace& place,
                         const FileChoice& choose) {
   const std::optional<std::string> cached = cached_commit(cache, place, choose);
-  if (cached && (settings.offline || is_commit(place.revision))) return *cached;
+  // What a fetch was cut short of does not show in the names that are there, but for a single file.
+  const bool is_one_file = cached && !place.path.empty() && cache.has(*cached, place.path);
+  if (cached && (settings.offline || (is_one_file && is_commit(place.revision)))) return *cached;
   if (settings.offline) {
     throw Error(fmt::format("{} is not in the cache, or not all of it, and the Hub may not be "
                             "asked (HF_HUB_OFFLINE)",

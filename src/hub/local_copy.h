@@ -16,9 +16,10 @@ struct LocalCopy {
   std::string commit;          // that its revision stands for
 };
 
-// Asks the Hub which commit the revision is, unless it is one and all is there. Where the Hub
-// cannot answer, a cache that has all `choose` wants is enough, with a warning; offline, nothing is
-// asked. Errors: those of hub_error(), of `choose`, and of a cache that lacks files while offline.
+// Asks the Hub which commit the revision is and what it holds, unless it is a commit and its one
+// file is there. Where the Hub cannot answer, a cache that has all `choose` wants is enough, with a
+// warning; offline, nothing is asked. Errors: those of hub_error(), of `choose`, and of a cache
+// that lacks files while offline.
 LocalCopy local_copy(const HubSettings& settings, const HubPlace& place, const FileChoice& choose);
 
 }  // namespace sdtune

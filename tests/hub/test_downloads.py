@@ -150,6 +150,26 @@ def test_a_moved_branch_brings_only_what_changed(hub, repo, fetch, tmp_path):
     assert hub.requests == []  # a commit stays what it is
 
 
+def test_a_folder_of_a_commit_is_made_whole_where_it_was_cut_short(hub, repo, fetch):
+    repo.push({"state/manifest.json": b"{}", "state/optimizer.safetensors": WEIGHTS})
+    name = f"org/one/state:{repo.commit()}"
+    hub.faults["state/optimizer.safetensors"] = ["cut:1000", "status:404"]
+    assert fetch("state", name).returncode == 1
+    folder = fetched(fetch("state", name))
+    assert (folder / "manifest.json").read_bytes() == b"{}"
+    assert (folder / "optimizer.safetensors").read_bytes() == WEIGHTS
+    hub.requests.clear()
+    assert fetched(fetch("state", name)) == folder
+    assert len(hub.requests) == 1  # what the folder holds
+    hub.requests.clear()
+    hub.api_faults = ["status:503"] * 20
+    result = fetch("state", name)
+    assert fetched(result) == folder and "the copy in the cache is used" in result.stderr
+    hub.requests.clear()
+    assert fetched(fetch("state", name, HF_HUB_OFFLINE="1")) == folder
+    assert hub.requests == []
+
+
 def test_revisions(hub, repo, fetch):
     first = repo.commit()
     repo.push({"model.safetensors": b"second"}, revision="refs/pr/1")
