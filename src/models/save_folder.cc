@@ -64,12 +64,15 @@ std::string stock_scheduler() {
 }
 
 // The scheduler's file says what the model predicts, whatever it said before.
-std::string scheduler_config(const std::string& text, PredictionType prediction) {
+std::string scheduler_config(std::string text, PredictionType prediction) {
   Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) json = Json::parse(stock_scheduler());
+  if (!json.is_object()) {
+    text = stock_scheduler();
+    json = Json::parse(text);
+  }
   const std::string name = prediction_type_name(prediction);
   // Left as it is where it says the same already: an absent entry means epsilon.
-  if (json.value("prediction_type", "epsilon") == name) return text;
+  if (json.value("prediction_type", Json("epsilon")) == name) return text;
   json["prediction_type"] = name;
   return json.dump(2) + "\n";
 }
@@ -100,8 +103,9 @@ std::string model_index(const ModelSource& source, const Files& files) {
   for (auto& [key, value] : index.items()) {
     if (value.is_array() && !has_component(files, key)) value = nothing;
   }
-  const std::string scheduler = Json::parse(files.at("scheduler/scheduler_config.json"))
-                                    .value("_class_name", "DDIMScheduler");
+  Json scheduler =
+      Json::parse(files.at("scheduler/scheduler_config.json")).value("_class_name", Json());
+  if (!scheduler.is_string()) scheduler = "DDIMScheduler";
   index["feature_extractor"] = index.value("feature_extractor", nothing);
   index["requires_safety_checker"] = false;
   index["safety_checker"] = nothing;
