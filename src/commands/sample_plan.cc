@@ -44,6 +44,16 @@ std::vector<NumberedLine> lines_of(const PromptInputOptions& input) {
   return lines;
 }
 
+// Braces in what was drawn from are text: the choices have been made.
+std::string with_text_braces(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '{' || c == '}') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
 // What the picture was drawn from, by its PNG file, as a line.
 std::string line_in(const fs::path& picture) {
   std::string prompt, negative;
@@ -55,7 +65,7 @@ std::string line_in(const fs::path& picture) {
     throw UsageError("there is no prompt, and none in the picture", picture.string(),
                      "give --prompt or --from_file");
   }
-  return negative.empty() ? prompt : prompt + " --n " + negative;
+  return with_text_braces(negative.empty() ? prompt : prompt + " --n " + negative);
 }
 
 std::shared_ptr<const Image> read_start(const fs::path& path, const PictureRequest& request) {
