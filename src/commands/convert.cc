@@ -49,6 +49,12 @@ void add_given_metadata(std::map<std::string, std::string>& metadata, const std:
   for (const auto& [key, value] : json.items()) metadata[key] = value.get<std::string>();
 }
 
+// Hashes are of the bytes that are read, not of those that are written. sd-scripts' "ss_" entries
+// tell of the training, also by the hashes of what it began with.
+bool is_stale(const std::string& key) {
+  return key.find("hash") != std::string::npos && !key.starts_with("ss_");
+}
+
 // The source's own entries win over what is known of the model without them.
 std::map<std::string, std::string> metadata_of(const ModelSource& source,
                                                const ConvertOptions& options) {
@@ -59,7 +65,9 @@ std::map<std::string, std::string> metadata_of(const ModelSource& source,
   fields.version = SDTUNE_VERSION;
   std::map<std::string, std::string> metadata = modelspec_metadata(fields);
   if (source.single_file && !source.single_file->is_torch_checkpoint()) {
-    for (const auto& [key, value] : source.single_file->metadata()) metadata[key] = value;
+    for (const auto& [key, value] : source.single_file->metadata()) {
+      if (!is_stale(key)) metadata[key] = value;
+    }
   }
   if (options.metadata) add_given_metadata(metadata, *options.metadata);
   return metadata;
@@ -81,13 +89,16 @@ int run_convert(std::span<const std::string> args) {
   if (options.v1 && source->family != ModelFamily::kV1) {
     throw UsageError("the model is a Stable Diffusion 2.x", "--v1", "leave --v1 out");
   }
-  request.path = options.model_to_save;
+  const fs::path& target = options.model_to_save;
+  request.path = target.has_filename() ? target : target.parent_path();  // of a folder, as "x/"
   request.format = format_of(options.model_to_save);
   request.epoch = options.epoch;
   request.global_step = options.global_step;
   request.metadata = metadata_of(*source, options);
   request.extra_files = tokenizer_files(text_family(source->family));
-  make_writable_folder(fs::absolute(request.path).parent_path());
+  const fs::path folder = fs::absolute(request.path).parent_path();
+  make_writable_folder(folder);
+  remove_stale_temporaries(folder);
   save_stable_diffusion(*source, {}, request);
   log_info("wrote {}", options.model_to_save.string());
   return 0;

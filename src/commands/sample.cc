@@ -230,6 +230,7 @@ int run_sample(std::span<const std::string> args) {
   // What is wrong with a prompt is said before the model is read.
   const std::vector<PlannedPicture> first_round = plan.round(0);
   make_writable_folder(options.outdir);
+  remove_stale_temporaries(options.outdir);
   find_models(options.model);
   install_stop_signals();
   const LoadedModels loaded = load_models(options.model, choose_device(options.model.device));

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import numpy
@@ -124,6 +126,25 @@ def test_the_prompt_in_a_picture_is_used_again(sdtune, small_models, tmp_path):
     sample(sdtune, small_models(), tmp_path / "b", f"--image_path={tmp_path / 'a'}", "--sequential_file_name")
     with Image.open(tmp_path / "b" / "im_000001.png") as picture:
         assert picture.text["prompt"] == "a cat" and picture.text["negative-prompt"] == "bad"
+
+
+def test_braces_in_a_pictures_prompt_stay_text(sdtune, small_models, tmp_path):
+    prompt = r"a \{red|blue\} {cat} --n \{e$$bad|worse\}"
+    for folder, given in (("a", f"--prompt={prompt}"), ("b", f"--image_path={tmp_path / 'a'}"),
+                          ("c", f"--image_path={tmp_path / 'b'}")):
+        sample(sdtune, small_models(), tmp_path / folder, given, "--sequential_file_name", "--seed=3", "--steps=1")
+        assert names(tmp_path / folder) == ["im_000001.png"]
+        with Image.open(tmp_path / folder / "im_000001.png") as picture:
+            assert picture.text["prompt"] == "a {red|blue} cat"
+            assert picture.text["negative-prompt"] == "{e$$bad|worse}"
+
+
+def test_what_a_killed_run_left_goes(sdtune, small_models, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f".im_000001.png.tmp-{ended.pid}-0").write_text("half")
+    sample(sdtune, small_models(), tmp_path, "--prompt=a cat", "--sequential_file_name", "--steps=1")
+    assert names(tmp_path) == ["im_000001.png"]
 
 
 def test_large_pictures_in_two_stages(sdtune, small_models, tmp_path):

@@ -1,7 +1,11 @@
 """`sdtune convert`: a model in another form has the same weights, in another precision the rounded ones."""
 
 import json
+import shutil
+import subprocess
+import sys
 
+import ldm_files
 import pytest
 import torch
 from reading import read_single_file, safetensors_header, same_bits
@@ -40,6 +44,35 @@ def test_what_the_model_predicts_is_told_by_its_files(model, tmp_path):
     # files that do not say it: the flag does
     flags = ["--v_parameterization"] if "--v_parameterization" in model.flags else []
     assert stated(convert(model.ckpt, tmp_path / "other", *flags)) == stated(model.folder)
+
+
+@pytest.mark.parametrize("text", ['{"_class_name": 3, "prediction_type": null}', "{", "[]"])
+def test_a_schedulers_file_that_says_nothing(v1, tmp_path, text):
+    source = shutil.copytree(v1.folder, tmp_path / "in")
+    (source / "scheduler/scheduler_config.json").write_text(text)
+    out = convert(source, tmp_path / "out")
+    assert json.loads((out / "scheduler/scheduler_config.json").read_text())["prediction_type"] == "epsilon"
+    assert json.loads((out / "model_index.json").read_text())["scheduler"] == ["diffusers", "DDIMScheduler"]
+
+
+def test_hashes_of_the_source_are_not_those_of_the_target(v1, tmp_path):
+    kept = {"author": "me", "ss_sd_model_hash": "01234567"}
+    stale = {"modelspec.hash_sha256": "0x00", "sshs_model_hash": "00", "sshs_legacy_hash": "0"}
+    ldm_files.make_ldm_file(v1.folder, tmp_path / "in.safetensors", "v1", metadata=kept | stale)
+    convert(tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--fp16")
+    metadata = safetensors_header(tmp_path / "out.safetensors")["__metadata__"]
+    assert metadata.items() >= kept.items()
+    assert not stale.keys() & metadata.keys()
+
+
+@pytest.mark.parametrize("target", ["out.safetensors", "out/"])
+def test_what_a_killed_conversion_left_goes(v1, tmp_path, target):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f".out.safetensors.tmp-{ended.pid}-0").write_text("half")
+    (tmp_path / f".out.tmp-{ended.pid}-0" / "unet").mkdir(parents=True)
+    convert(v1.safetensors, f"{tmp_path}/{target}")
+    assert [path.name for path in tmp_path.iterdir()] == [target.strip("/")]
 
 
 def test_precision_epochs_and_metadata(v1, tmp_path):
