@@ -14,10 +14,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/system.h"
 
 namespace sdtune {
@@ -118,6 +120,38 @@ void MappedFile::read(uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
+namespace {
+
+// Where a number of a process means what it means here: this start of this machine, this container.
+const std::string& place_of_processes() {
+  static const std::string place = [] {
+    std::string boot;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+    std::error_code ignored;
+    Hasher hasher;
+    hasher.update(boot + fs::read_symlink("/proc/self/ns/pid", ignored).string());
+    return hasher.hex().substr(0, 8);
+  }();
+  return place;
+}
+
+// Whether the process that made this temporary runs no more. Those of other places cannot be asked
+// for; what they have not written to for an hour is theirs no more.
+bool is_stale(const std::string& mark, fs::file_time_type written) {
+  int pid = 0;
+  char place[9] = {};
+  if (std::sscanf(mark.c_str(), ".tmp-%d-%8[0-9a-f]-", &pid, place) != 2 ||
+      place != place_of_processes()) {
+    return pid > 0 && written < fs::file_time_type::clock::now() - std::chrono::hours(1);
+  }
+  if (pid != ::getpid()) return ::kill(pid, 0) != 0 && errno == ESRCH;
+  // In a container one process after the other has the same number.
+  const std::chrono::duration<double> running(seconds_since_start());
+  return written < fs::file_time_type::clock::now() - running;
+}
+
+}  // namespace
+
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<uint32_t> count = static_cast<uint32_t>(random_seed());
   std::string name = path.filename().string();
@@ -125,28 +159,19 @@ fs::path temporary_name(const fs::path& path) {
   size_t kept = std::min<size_t>(name.size(), 100);
   while (kept > 0 && kept < name.size() && (name[kept] & 0xc0) == 0x80) --kept;  // whole characters
   name.resize(kept);
-  return path.parent_path() / fmt::format(".{}.tmp-{}-{}", name, ::getpid(), count++);
+  return path.parent_path() /
+         fmt::format(".{}.tmp-{}-{}-{}", name, ::getpid(), place_of_processes(), count++);
 }
 
 void remove_stale_temporaries(const fs::path& folder) {
-  using Seconds = std::chrono::duration<double>;
-  const auto now = fs::file_time_type::clock::now();
-  const auto start = now - Seconds(seconds_since_start());
-  // Processes of other machines that share the folder cannot be asked for.
-  const auto hour_ago = now - std::chrono::hours(1);
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
     const size_t mark = name.rfind(".tmp-");
     if (!name.starts_with(".") || mark == std::string::npos) continue;
-    const int pid = std::atoi(name.c_str() + mark + 5);
     std::error_code failure;
     const fs::file_time_type written = fs::last_write_time(entry.path(), failure);
-    if (pid <= 0 || failure || written > hour_ago) continue;
-    // In a container one process after the other has the same number.
-    const bool is_gone =
-        pid == ::getpid() ? written < start : ::kill(pid, 0) != 0 && errno == ESRCH;
-    if (is_gone) fs::remove_all(entry.path(), ignored);
+    if (!failure && is_stale(name.substr(mark), written)) fs::remove_all(entry.path(), ignored);
   }
 }
 

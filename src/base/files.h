@@ -113,11 +113,12 @@ void rename_durably(const fs::path& from, const fs::path& to);
 // Gives a finished folder its name. A folder that has the name already is moved aside before and
 // removed after, so that a whole one is on disk at every moment.
 void replace_folder(const fs::path& finished, const fs::path& target);
-// A name beside `path` that is free and marks unfinished work: ".<name>.tmp-<pid>-<n>", with no
-// more than the beginning of a long name, and numbers that begin at random.
+// A name beside `path` that is free and marks unfinished work: ".<name>.tmp-<pid>-<place>-<n>",
+// with no more than the beginning of a long name, the place (machine and container) where the
+// process has its number, and a count that begins at random.
 fs::path temporary_name(const fs::path& path);
-// Removes leftovers of temporary_name() in `folder` whose process is gone, when they are an hour
-// old.
+// Removes leftovers of temporary_name() in `folder` whose process is gone; those of other machines
+// when they are an hour old.
 void remove_stale_temporaries(const fs::path& folder);
 uint64_t free_bytes(const fs::path& folder);
 

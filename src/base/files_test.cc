@@ -158,7 +158,6 @@ TEST_F(Files, AKilledWriterLeavesTheOldFile) {
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(read_file(folder_ / "a"), "old");
   ASSERT_EQ(names().size(), 2u);
-  make_old(names()[0]);
   remove_stale_temporaries(folder_);
   EXPECT_EQ(names(), std::vector<std::string>{"a"});
 }
@@ -369,21 +368,28 @@ TEST_F(Files, RemovesOnlyLeftoversOfProcessesThatAreGone) {
   const pid_t child = ::fork();
   if (child == 0) ::_exit(0);
   ::waitpid(child, nullptr, 0);
-  const std::string stale = fmt::format(".model.safetensors.tmp-{}-0", child);
-  const std::string stale_folder = fmt::format(".state.tmp-{}-1", child);
-  const std::string of_another_machine = fmt::format(".model.safetensors.tmp-{}-2", child);
   const std::string own = temporary_name(folder_ / "model.safetensors").filename().string();
   const std::string of_same_number = temporary_name(folder_ / "state").filename().string();
-  const std::string of_parent = fmt::format(".model.safetensors.tmp-{}-0", ::getppid());
-  for (const std::string& name : {stale, of_another_machine, own, of_same_number, of_parent,
-                                  std::string("a.tmp-1"), std::string(".keep")}) {
+  const std::string here = own.substr(own.rfind('-') - 8, 8);
+  const auto name_of = [](pid_t pid, const std::string& place, int number) {
+    return fmt::format(".model.safetensors.tmp-{}-{}-{}", pid, place, number);
+  };
+  const std::string stale = name_of(child, here, 0), stale_folder = name_of(child, here, 1);
+  const std::string of_parent = name_of(::getppid(), here, 2);
+  const std::string of_another_machine = name_of(child, "0badcafe", 3);
+  const std::string left_by_another_machine = name_of(child, "0badcafe", 4);
+  for (const std::string& name :
+       {stale, own, of_same_number, of_parent, of_another_machine, left_by_another_machine,
+        std::string("a.tmp-1"), std::string(".keep")}) {
     write_file(folder_ / name, "x");
   }
   fs::create_directories(folder_ / stale_folder);
   write_file(folder_ / stale_folder / "inside", "x");
-  for (const std::string& name : {stale, stale_folder, of_same_number, of_parent}) make_old(name);
+  for (const std::string& name : {of_same_number, of_parent, left_by_another_machine}) {
+    make_old(name);
+  }
   remove_stale_temporaries(folder_);
-  std::vector<std::string> expected = {of_another_machine, own, of_parent, "a.tmp-1", ".keep"};
+  std::vector<std::string> expected = {own, of_parent, of_another_machine, "a.tmp-1", ".keep"};
   EXPECT_THAT(names(), testing::UnorderedElementsAreArray(expected));
   remove_stale_temporaries(folder_ / "missing");
 }

@@ -1,5 +1,6 @@
 """`sdtune sample`: files, names, PNG texts, seeds, pictures to start from."""
 
+import os
 import re
 import signal
 import subprocess
@@ -142,7 +143,9 @@ def test_braces_in_a_pictures_prompt_stay_text(sdtune, small_models, tmp_path):
 def test_what_a_killed_run_left_goes(sdtune, small_models, tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tmp_path / f".im_000001.png.tmp-{ended.pid}-0").write_text("half")
+    unfinished = tmp_path / f".im_000001.png.tmp-{ended.pid}-0-0"
+    unfinished.write_text("half")
+    os.utime(unfinished, (time.time() - 4000,) * 2)
     sample(sdtune, small_models(), tmp_path, "--prompt=a cat", "--sequential_file_name", "--steps=1")
     assert names(tmp_path) == ["im_000001.png"]
 

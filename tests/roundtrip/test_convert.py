@@ -1,9 +1,11 @@
 """`sdtune convert`: a model in another form has the same weights, in another precision the rounded ones."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 
 import ldm_files
 import pytest
@@ -69,8 +71,10 @@ def test_hashes_of_the_source_are_not_those_of_the_target(v1, tmp_path):
 def test_what_a_killed_conversion_left_goes(v1, tmp_path, target):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tmp_path / f".out.safetensors.tmp-{ended.pid}-0").write_text("half")
-    (tmp_path / f".out.tmp-{ended.pid}-0" / "unet").mkdir(parents=True)
+    (tmp_path / f".out.safetensors.tmp-{ended.pid}-0-0").write_text("half")
+    (tmp_path / f".out.tmp-{ended.pid}-0-1" / "unet").mkdir(parents=True)
+    for unfinished in tmp_path.iterdir():
+        os.utime(unfinished, (time.time() - 4000,) * 2)
     convert(v1.safetensors, f"{tmp_path}/{target}")
     assert [path.name for path in tmp_path.iterdir()] == [target.strip("/")]
 
