@@ -8,7 +8,7 @@ import time
 
 import pytest
 import torch
-from running import read_events, train_args
+from running import read_events, start_sdtune, train_args, wait_for_step
 
 
 def names(folder, suffix):
@@ -162,11 +162,13 @@ def test_a_full_disk_leaves_the_old_models_and_the_run_alive(sdtune, small_model
 
 def test_a_final_model_that_found_no_room_can_be_written_later(sdtune, small_models, pictures, tmp_path):
     blocked = tmp_path / "mine"
+    args = train_args(small_models(), pictures, tmp_path, "--save_model_as=diffusers_safetensors", "--max_train_steps=60")
+    process = start_sdtune(*args)
+    wait_for_step(tmp_path, 1, process)
     blocked.mkdir()
     (blocked / "notes.txt").write_text("no model")
-    args = train_args(small_models(), pictures, tmp_path, "--save_model_as=diffusers_safetensors")
-    result = sdtune(*args)
-    assert result.returncode == 1 and "--resume=auto writes the model" in result.stderr
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and "--resume=auto writes the model" in errors, errors
     assert (blocked / "notes.txt").read_text() == "no model"
     shutil.rmtree(blocked)
     again = sdtune(*args, "--resume=auto")
@@ -182,7 +184,6 @@ def test_a_disk_that_is_wholly_full_costs_events_not_the_run(sdtune, small_model
         file.truncate(0)
     args = train_args(small_models(), pictures, disk, "--max_train_steps=60")
     process = subprocess.Popen([str(a) for a in [sdtune_path(), *args]], stderr=subprocess.PIPE, text=True)
-    from running import wait_for_step
 
     wait_for_step(disk, 3, process)
     with open(ballast, "wb", buffering=0) as file:
