@@ -85,6 +85,11 @@ def wait_for_step(output, step, process, name="mine", timeout=120):
     wait_until(is_recorded, process, timeout, every=0.01)
 
 
+def make_old(path):
+    """As if written more than an hour ago, when leftovers of other machines go too."""
+    os.utime(path, (time.time() - 4000,) * 2)
+
+
 def kill(process):
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -61,7 +61,8 @@ void LatentCache::name_files() {
          {image, image + ".npz", fmt::format("{}.{}.npz", image, item.subset)}) {
       fs::path file = latent_file_name(name, item.size, options_.naming);
       const fs::path key = absolute_path(file);
-      if (!has_same_needs(owners.emplace(std::pair(key, shape), i).first->second, i)) continue;
+      const size_t owner = owners.emplace(std::pair(key, shape), i).first->second;
+      if (owner != i && !has_same_needs(owner, i)) continue;
       entries_[i].first_of_file = firsts.emplace(key, i).first->second;
       entries_[i].has_own_name = name != image;
       entries_[i].file = std::move(file);

@@ -1,6 +1,6 @@
 // What a run tells while it goes: a line of progress, events of steps and validations in the run
-// folder, and scalars for TensorBoard under sd-scripts' tags (that of validation is
-// its LoRA trainer's).
+// folder, and scalars for TensorBoard under sd-scripts' tags (that of validation is its
+// LoRA trainer's).
 #pragma once
 
 #include <c10/core/Device.h>

@@ -1,5 +1,5 @@
-// When a run writes models and which earlier ones go: sd-scripts' rules
-// and rules by time and by count. Pure functions; writing and removing is the trainer's.
+// When a run writes models and which earlier ones go: sd-scripts' rules and rules by time and by
+// count. Pure functions; writing and removing is the trainer's.
 #pragma once
 
 #include <cstdint>

@@ -6,12 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from parity import small_blip
 from picture_sets import picture
-from running import BUILD, ROOT, run_sdtune, start_sdtune, wait_until
+from running import BUILD, ROOT, make_old, run_sdtune, start_sdtune, wait_until
 
 COUNT = 12
 
@@ -136,9 +135,9 @@ def test_resume_after_kill(folder, captioner, straight, made_before):
                   lambda: len(texts(folder)) == COUNT, lambda: unlink_all(folder.rglob("*.caption")))
     left = texts(folder)
     assert made_before <= len(left) < COUNT and left.items() <= straight.items(), "no file is half written"
-    (folder / "sub/.03.caption.tmp-999999999-0").write_text("of a process that is gone")
-    for unfinished in folder.rglob(".*"):
-        os.utime(unfinished, (time.time() - 4000,) * 2)
+    of_another_machine = folder / "sub/.03.caption.tmp-999999999-0-0"
+    of_another_machine.write_text("of a process that is gone")
+    make_old(of_another_machine)
     caption(folder, captioner, "--batch_size=2")
     assert texts(folder) == straight
     assert not list(folder.rglob(".*")), "nothing unfinished is left behind"

@@ -1,6 +1,5 @@
 """`sdtune sample`: files, names, PNG texts, seeds, pictures to start from."""
 
-import os
 import re
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import time
 import numpy
 import pytest
 from PIL import Image
-from running import COMPUTES_BF16, start_sdtune
+from running import COMPUTES_BF16, make_old, start_sdtune
 
 
 def sample(sdtune, model, folder, *more):
@@ -145,7 +144,7 @@ def test_what_a_killed_run_left_goes(sdtune, small_models, tmp_path):
     ended.wait()
     unfinished = tmp_path / f".im_000001.png.tmp-{ended.pid}-0-0"
     unfinished.write_text("half")
-    os.utime(unfinished, (time.time() - 4000,) * 2)
+    make_old(unfinished)
     sample(sdtune, small_models(), tmp_path, "--prompt=a cat", "--sequential_file_name", "--steps=1")
     assert names(tmp_path) == ["im_000001.png"]
 

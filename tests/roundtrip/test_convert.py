@@ -1,18 +1,16 @@
 """`sdtune convert`: a model in another form has the same weights, in another precision the rounded ones."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import time
 
 import ldm_files
 import pytest
 import torch
 from reading import read_single_file, safetensors_header, same_bits
 
-from running import run_sdtune
+from running import make_old, run_sdtune
 
 
 def convert(source, target, *options):
@@ -74,7 +72,7 @@ def test_what_a_killed_conversion_left_goes(v1, tmp_path, target):
     (tmp_path / f".out.safetensors.tmp-{ended.pid}-0-0").write_text("half")
     (tmp_path / f".out.tmp-{ended.pid}-0-1" / "unet").mkdir(parents=True)
     for unfinished in tmp_path.iterdir():
-        os.utime(unfinished, (time.time() - 4000,) * 2)
+        make_old(unfinished)
     convert(v1.safetensors, f"{tmp_path}/{target}")
     assert [path.name for path in tmp_path.iterdir()] == [target.strip("/")]
 
