@@ -14,7 +14,8 @@ struct alignas(sizeof(T) * kWidth) Vector {
   T values[kWidth];
 };
 
-__device__ float cumulative(float u) { return 0.5F * (1.0F + erff(u * 0.707106781F)); }
+// 1 + erf(u / sqrt(2)) cancels where u is negative.
+__device__ float cumulative(float u) { return normcdff(u); }
 __device__ float density(float u) { return 0.398942280F * __expf(-0.5F * u * u); }
 
 // One block column of one row; every thread takes kWidth neighbours, 16 bytes where they align.
