@@ -6,13 +6,30 @@
 
 namespace sdtune {
 
-void move_to_host(ParameterState& state) {
-  for (auto& [name, tensor] : state) {
-    if (!tensor.is_cuda()) continue;
-    const auto options = tensor.options().device(at::kCPU).pinned_memory(true);
-    at::Tensor pinned = at::empty(tensor.sizes(), options, tensor.suggest_memory_format());
-    tensor = pinned.copy_(tensor);
+HostMemory::HostMemory()
+    : HostMemory([](int64_t bytes) {
+        return at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(true));
+      }) {}
+
+// From the first slab that has room, so that small tensors fill what large ones leave.
+at::Tensor HostMemory::take(int64_t bytes) {
+  constexpr int64_t kAlignment = 256;  // as torch's own allocations on the device have it
+  const int64_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  auto slab =
+      std::ranges::find_if(slabs_, [&](const Slab& s) { return s.bytes.numel() - s.used >= size; });
+  if (slab == slabs_.end()) {
+    slab = slabs_.insert(slab, {allocate_(std::max(size, slab_bytes_)), 0});
   }
+  at::Tensor taken = slab->bytes.slice(0, slab->used, slab->used + bytes);
+  slab->used += size;
+  return taken;
+}
+
+at::Tensor HostMemory::copy_of(const at::Tensor& tensor) {
+  return take(static_cast<int64_t>(tensor.nbytes()))
+      .view(tensor.scalar_type())
+      .as_strided(tensor.sizes(), tensor.strides())
+      .copy_(tensor);
 }
 
 void wait_for_devices(const std::vector<ParameterGroup>& groups) {
@@ -32,6 +49,12 @@ StateTravel::StateTravel(at::Device device)
 
 StateTravel::StateTravel(at::Device device, Travels travels)
     : device_(device), travels_(std::move(travels)), in_(device), out_(device) {}
+
+void StateTravel::settle(ParameterState& state) {
+  for (auto& [name, tensor] : state) {
+    if (tensor.is_cuda()) tensor = memory_.copy_of(tensor);
+  }
+}
 
 // Memory that a state leaves is taken again by one that comes in, which must not overtake it; nor
 // must a state its own way home.

@@ -16,8 +16,31 @@ namespace sdtune {
 
 inline constexpr size_t kVisitingStates = 3;
 
-// Moves tensors on a CUDA device to pinned host memory. Others stay what they are.
-void move_to_host(ParameterState& state);
+// Host memory for states, taken in slabs: torch rounds each piece of pinned memory up to a power of
+// two, which for every tensor by itself is a fifth more than they need.
+class HostMemory {
+ public:
+  static constexpr int64_t kSlabBytes = int64_t{1} << 28;
+  using Allocate = std::function<at::Tensor(int64_t bytes)>;  // uint8 [bytes]
+
+  HostMemory();  // pinned
+  explicit HostMemory(Allocate allocate, int64_t slab_bytes = kSlabBytes)
+      : allocate_(std::move(allocate)), slab_bytes_(slab_bytes) {}
+
+  // What `tensor` (dense, on any device) holds, with its strides. It keeps its slab alive.
+  at::Tensor copy_of(const at::Tensor& tensor);
+
+ private:
+  struct Slab {
+    at::Tensor bytes;
+    int64_t used;
+  };
+  at::Tensor take(int64_t bytes);
+
+  Allocate allocate_;
+  int64_t slab_bytes_;
+  std::vector<Slab> slabs_;
+};
 
 // Returns when the parameters' devices have done what they were given.
 void wait_for_devices(const std::vector<ParameterGroup>& groups);
@@ -30,6 +53,9 @@ class StateTravel {
   // Numbers that a rule reads on the CPU are not pinned and stay.
   explicit StateTravel(at::Device device);
   StateTravel(at::Device device, Travels travels);
+
+  // Moves the state's tensors on a CUDA device to host memory. Others stay what they are.
+  void settle(ParameterState& state);
 
   // Puts copies on the device in the place of the state's tensors. The stream in use may have them
   // after arrive().
@@ -56,6 +82,7 @@ class StateTravel {
 
   at::Device device_;
   Travels travels_;
+  HostMemory memory_;
   SideStream in_, out_;
   std::deque<Traveller> coming_, leaving_;
 };

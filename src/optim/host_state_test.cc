@@ -13,6 +13,41 @@ namespace {
 
 constexpr int64_t kSize = 8;
 
+TEST(HostMemory, HoldsManyTensorsInFewSlabs) {
+  std::vector<at::Tensor> slabs;
+  HostMemory memory([&](int64_t bytes) {
+    slabs.push_back(at::empty({bytes}, at::kByte));
+    return slabs.back();
+  });
+  const std::vector<at::Tensor> tensors = {at::linspace(0, 1, 4 * 6 * 3 * 3)
+                                               .view({4, 6, 3, 3})
+                                               .contiguous(at::MemoryFormat::ChannelsLast),
+                                           at::full({1001}, 3, at::kByte),
+                                           at::full({}, 7.0, at::kDouble)};
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& tensor : tensors) copies.push_back(memory.copy_of(tensor));
+  EXPECT_EQ(slabs.size(), 1U);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    EXPECT_TRUE(copies[i].equal(tensors[i])) << i;
+    EXPECT_EQ(copies[i].strides(), tensors[i].strides());
+    EXPECT_EQ(copies[i].scalar_type(), tensors[i].scalar_type());
+    EXPECT_TRUE(copies[i].is_alias_of(slabs[0]));
+  }
+}
+
+TEST(HostMemory, FillsWhatLargeTensorsLeave) {
+  std::vector<int64_t> asked;
+  const auto allocate = [&](int64_t bytes) {
+    asked.push_back(bytes);
+    return at::empty({bytes}, at::kByte);
+  };
+  HostMemory memory(allocate, /*slab_bytes=*/4096);
+  for (const int64_t bytes : {3072, 2048, 8192, 1024, 2000}) {
+    memory.copy_of(at::empty({bytes}, at::kByte));
+  }
+  EXPECT_EQ(asked, (std::vector<int64_t>{4096, 4096, 8192}));
+}
+
 StateTravel travel_of_all() {
   return StateTravel(at::kCPU, [](const at::Tensor& tensor) { return tensor.dim() > 0; });
 }

@@ -50,7 +50,7 @@ ParameterState& TensorOptimizer::state_of(size_t group, size_t index) {
   ParameterState& state = states_[group][index];
   if (!state.empty()) return state;
   add_state(groups_[group].parameters[index].tensor.detach(), state);
-  if (state_is_on_host()) move_to_host(state);
+  if (travel_) travel_->settle(state);
   return state;
 }
 
