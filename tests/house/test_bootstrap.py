@@ -29,3 +29,13 @@ def test_packages_are_installed_without_questions(tmp_path, user):
     done = subprocess.run([tmp_path / 'scripts/bootstrap'], env=variables, capture_output=True, text=True)
     assert done.returncode == 7, done.stderr
     assert (tmp_path / 'asked').read_text().startswith('noninteractive install -y ')
+
+
+def test_cuda_libraries_are_pinned_once():
+    def pins(path):
+        lines = (BOOTSTRAP.parents[1] / path).read_text().splitlines()
+        return {line for line in lines if line.startswith('nvidia-')}
+
+    everything = pins('scripts/requirements.txt') | pins('scripts/requirements-cuda.txt')
+    assert pins('tests/requirements.txt') <= everything
+    assert len({pin.split('==')[0] for pin in everything}) == len(everything)
