@@ -2,8 +2,6 @@
 
 #include <ATen/Context.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/rank.h"
 #include "kernels/load_cuda.h"
@@ -13,7 +11,7 @@ namespace sdtune {
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   if (load_cuda()) {
-    const auto count = static_cast<int>(std::max<size_t>(at::getNumGPUs(), 1));
+    const auto count = static_cast<int>(at::getNumGPUs());
     return {at::kCUDA, static_cast<at::DeviceIndex>(rank_from_environment().local_rank % count)};
   }
   if (name == "cuda") {
