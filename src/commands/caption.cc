@@ -35,8 +35,9 @@ BlipCaptionerOptions captioner_options(const MakeCaptionsOptions& options) {
                       .repetition_penalty = options.beam_search ? 1.0 : kPenaltyOfDraws,
                       .seed = static_cast<uint64_t>(options.seed)};
   captioner.device = choose_device(options.device);
-  captioner.type =
-      choose_precision({.mixed_precision = options.mixed_precision}, captioner.device).compute;
+  captioner.type = choose_precision({.mixed_precision = options.mixed_precision}, captioner.device,
+                                    computes_bf16(captioner.device))
+                       .compute;
   return captioner;
 }
 

@@ -37,7 +37,8 @@ struct Vae {
 
 Vae load_vae_for(const fs::path& path, MixedPrecision precision, const std::string& device_name) {
   const at::Device device = choose_device(device_name);
-  const at::ScalarType type = choose_precision({.mixed_precision = precision}, device).vae;
+  const at::ScalarType type =
+      choose_precision({.mixed_precision = precision}, device, computes_bf16(device)).vae;
   auto source = open_vae(path);
   return {source, load_frozen_vae(*source, type, device), device};
 }

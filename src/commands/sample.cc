@@ -48,7 +48,7 @@ LoadedModels load_models(const SampleModelOptions& options, at::Device device) {
                                            : options.bf16 ? MixedPrecision::kBf16
                                                           : MixedPrecision::kNo,
                         .no_half_vae = options.no_half_vae},
-                       device);
+                       device, computes_bf16(device), "--bf16");
   const auto source = open_model(
       {options.ckpt, options.v2, options.v_parameterization, options.vae.value_or(fs::path())});
   log_info("reading {}", source->path.string());

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
+
 #include "train/precision_options.h"
 
 namespace sdtune {
@@ -15,8 +17,15 @@ struct Precision {
   bool scale_loss = false;  // gradients of fp16 would vanish
 };
 
-// On a CPU fp16 computes in fp32, and so does bf16 where the processor has no instructions for it;
-// one warning says so. Weights have the type asked for all the same.
-Precision choose_precision(const PrecisionOptions& options, at::Device device);
+// Whether the device has instructions for bf16: of GPUs those since Ampere. On CUDA after
+// load_cuda().
+bool computes_bf16(at::Device device);
+
+// On a CPU fp16 computes in fp32, and so does bf16 where computes_bf16() is false; one warning says
+// so. Weights have the type asked for all the same. On a GPU where it is false, whose convolutions
+// and attention have no fast kernels for bf16, it is a UsageError at `bf16_option`, as accelerate
+// refuses it too.
+Precision choose_precision(const PrecisionOptions& options, at::Device device, bool computes_bf16,
+                           const std::string& bf16_option = "--mixed_precision=bf16");
 
 }  // namespace sdtune

@@ -72,7 +72,7 @@ std::unique_ptr<GraphsByShape> graphs_for(const TrainOptions& options,
 }  // namespace
 
 Trainee make_trainee(const TrainOptions& options, at::Device device) {
-  const Precision precision = choose_precision(options.precision, device);
+  const Precision precision = choose_precision(options.precision, device, computes_bf16(device));
   const auto source = open_model({options.model.model_path(), options.model.v2,
                                   options.model.v_parameterization, options.model.vae_path()});
   Objective objective = make_objective(options.noise, options.loss, source->prediction, device);
