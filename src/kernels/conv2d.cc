@@ -198,8 +198,8 @@ Conv2dWays fastest_ways(const Conv2dSizes& sizes) {
   return sizes.type == at::kBFloat16 ? fastest_in_bfloat16(sizes) : Conv2dWays();
 }
 
-bool has_fast_planes(const at::Tensor& weight) {
-  return weight.device().is_cpu() && weight.scalar_type() == at::kFloat && gemm_is_fast();
+bool has_fast_planes(at::ScalarType type, at::Device device) {
+  return type == at::kFloat && (device.is_cuda() || gemm_is_fast());
 }
 
 at::Tensor conv2d(const Conv2dCall& call) { return conv2d(call, fastest_ways(call)); }

@@ -52,9 +52,9 @@ Conv2dWays fastest_ways(const Conv2dSizes& sizes);
 // whose memory is not known.
 int64_t conv2d_workspace(const Conv2dSizes& sizes, const Conv2dWays& ways);
 
-// Whether convolutions by such a weight are faster over contiguous pictures than torch's over those
-// with channels last.
-bool has_fast_planes(const at::Tensor& weight);
+// Whether convolutions of the type are faster over contiguous pictures than torch's over those with
+// channels last: of fp32 on a GPU, and on a CPU where there are ways of our own.
+bool has_fast_planes(at::ScalarType type, at::Device device);
 
 // [B, out, H', W']. Nothing but x and the weight is kept for the backward pass. Where a way other
 // than torch's is taken, a second derivative throws Error.

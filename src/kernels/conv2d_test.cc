@@ -347,6 +347,14 @@ void expect_workspace(const Shape& shape, Conv2dWay way) {
   EXPECT_LE(std::max(forward, backward), told + made + told / 20);
 }
 
+TEST(Conv2d, HasFastPlanesInFp32OnAGpu) {
+  EXPECT_TRUE(has_fast_planes(at::kFloat, at::kCUDA));
+  EXPECT_FALSE(has_fast_planes(at::kHalf, at::kCUDA));
+  EXPECT_FALSE(has_fast_planes(at::kBFloat16, at::kCUDA));
+  EXPECT_EQ(has_fast_planes(at::kFloat, at::kCPU), gemm_is_fast());
+  EXPECT_FALSE(has_fast_planes(at::kBFloat16, at::kCPU));
+}
+
 TEST(Conv2d, TakesTheWorkspaceThatItTells) {
   for (const Shape& shape :
        {Shape{1, 256, 320, 16, 16}, Shape{1, 64, 48, 64, 64}, Shape{2, 128, 160, 8, 6},

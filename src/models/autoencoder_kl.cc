@@ -154,7 +154,8 @@ at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {
 }
 
 void use_fastest_layout(AutoencoderKL& vae) {
-  if (has_fast_planes(vae.encoder.conv_in.weight)) return;
+  const at::Tensor& weight = vae.encoder.conv_in.weight;
+  if (has_fast_planes(weight.scalar_type(), weight.device())) return;
   visit_parameters(vae, [](const std::string&, at::Tensor& parameter) {
     if (parameter.dim() == 4) {
       parameter = parameter.contiguous(at::MemoryFormat::ChannelsLast);

@@ -86,8 +86,8 @@ struct AutoencoderKL {
 
 // Lays the convolutions' weights out in the order that encode() and decode() then follow in all
 // between: channels last, on a CPU twice as fast for torch's convolutions, on a GPU what those in
-// half precision want; but contiguous where a CPU has faster ones of our own for that
-// (kernels/conv2d.h). Results are always contiguous.
+// half precision want; but contiguous in fp32 on a GPU, and where a CPU has faster ones of our own
+// for that (kernels/conv2d.h). Results are always contiguous.
 void use_fastest_layout(AutoencoderKL& vae);
 
 // mean + exp(logvar / 2) * noise, log-variance clamped to [-30, 20] as Diffusers'
