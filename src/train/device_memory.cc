@@ -42,6 +42,10 @@ uint64_t peak_bytes_in_use(c10::Device device) {
   return total(stats_of(device).allocated_bytes).peak;
 }
 
+void reset_peak_bytes(c10::Device device) {
+  if (device.is_cuda()) c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(index_of(device));
+}
+
 uint64_t bytes_free(c10::Device device) {
   if (!device.is_cuda()) return available_bytes();
   const auto stats = stats_of(device);

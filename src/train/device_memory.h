@@ -11,7 +11,8 @@ namespace sdtune {
 
 uint64_t bytes_in_use(c10::Device device);  // by this process
 uint64_t peak_bytes_in_use(c10::Device device);
-uint64_t bytes_free(c10::Device device);  // what torch holds unused included
+void reset_peak_bytes(c10::Device device);  // of a GPU; a process's peak stays what it was
+uint64_t bytes_free(c10::Device device);    // what torch holds unused included
 
 // Whether it was for want of memory, on whatever device, that torch, cuBLAS, cuDNN or the program
 // failed.

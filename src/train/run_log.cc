@@ -85,7 +85,20 @@ std::vector<Scalar> rates(const Optimizer& optimizer, double factor) {
   return scalars;
 }
 
+double seconds_of(const StepResult& result) {
+  return result.encode_s + result.unet_s + result.update_s;
+}
+
 }  // namespace
+
+nlohmann::ordered_json times_of(const StepResult& result, double data_s, c10::Device device) {
+  nlohmann::ordered_json times = {{"data_s", data_s}, {"step_s", seconds_of(result)}};
+  if (device.is_cuda()) return times;
+  times["encode_s"] = result.encode_s;
+  times["unet_s"] = result.unet_s;
+  times["update_s"] = result.update_s;
+  return times;
+}
 
 RunLog::RunLog(const TrainOptions& options, RunFolder& folder, const Optimizer& optimizer,
                c10::Device device, int64_t window)
@@ -105,8 +118,7 @@ double RunLog::average_loss() const {
 void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& progress) {
   if (std::isfinite(result.loss)) recent_losses_.push_back(result.loss);
   if (static_cast<int64_t>(recent_losses_.size()) > window_) recent_losses_.pop_front();
-  const double seconds = facts.data_s + result.encode_s + result.unet_s + result.update_s;
-  const double rate = static_cast<double>(result.images) / seconds;
+  const double rate = static_cast<double>(result.images) / (facts.data_s + seconds_of(result));
   const uint64_t resident = resident_bytes();
   const uint64_t memory = device_.is_cuda() ? bytes_in_use(device_) : resident;
   nlohmann::ordered_json event = {{"step", facts.step},
@@ -115,12 +127,9 @@ void RunLog::step(const StepResult& result, const StepFacts& facts, Progress& pr
                                   {"grad_norm", result.grad_norm},
                                   {"updated", result.updated},
                                   {"images", result.images},
-                                  {"images_per_s", rate},
-                                  {"data_s", facts.data_s},
-                                  {"encode_s", result.encode_s},
-                                  {"unet_s", result.unet_s},
-                                  {"update_s", result.update_s},
-                                  {"resident_bytes", resident}};
+                                  {"images_per_s", rate}};
+  event.update(times_of(result, facts.data_s, device_));
+  event["resident_bytes"] = resident;
   std::vector<Scalar> scalars = {{"loss", result.loss},
                                  {"grad_norm", result.grad_norm},
                                  {"images_per_s", rate},

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,10 @@ struct StepFacts {
   double lr_factor = 1;  // the schedule's for this step
   double data_s = 0;     // that the step waited for its batches
 };
+
+// "data_s" and "step_s" for the record, and on a CPU the step's parts. On CUDA the host only sends
+// a part on its way, and waits for all of them in the last.
+nlohmann::ordered_json times_of(const StepResult& result, double data_s, c10::Device device);
 
 class RunLog {
  public:

@@ -169,6 +169,7 @@ int Trainer::run() {
     previews_->draw(trainee_, 0, 0);
   }
   if (options_.loss.masked_loss) source_.items = masked_source(std::move(source_.items));
+  reset_peak_bytes(trainee_.device);  // steps are what expected_peak_bytes is of
   StopRequest request;
   try {
     request = train();

@@ -35,8 +35,9 @@ struct StepResult {
   // Loss and gradients; an overflow that a smaller loss scale may cure does not count.
   bool finite = true;
   std::string bad_tensor;  // the first that is not, "" when it is none of the model's
-  double encode_s = 0, unet_s = 0,
-         update_s = 0;  // VAE and text; forward and backward; clip and optimizer
+  // VAE and text; forward and backward; clip and optimizer. The host's: on CUDA only the sum tells
+  // how long the device took.
+  double encode_s = 0, unet_s = 0, update_s = 0;
 };
 
 // The batches of one step (as many as are accumulated); those without pictures count for nothing.
