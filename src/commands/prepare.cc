@@ -44,9 +44,12 @@ Vae load_vae_for(const fs::path& path, MixedPrecision precision, const std::stri
 }
 
 // Fills the cache. Returns the exit code: 1 where pictures could not be read, all others done.
-int fill(const Dataset& dataset, const LatentCacheOptions& options, const Vae& vae) {
+// `fp32_option`: the command's that has the VAE compute in fp32.
+int fill(const Dataset& dataset, const LatentCacheOptions& options, const Vae& vae,
+         const std::string& fp32_option) {
   LatentCache cache(dataset, options);
-  const LatentCacheReport report = cache.fill(latent_encoder(vae.model, *vae.source, vae.device));
+  const LatentCacheReport report =
+      cache.fill(latent_encoder(vae.model, *vae.source, vae.device, fp32_option));
   log_report(report);
   if (stop_signal() == 0) return report.failed > 0 ? 1 : 0;
   log_info("stopped; what was encoded is kept, and the same command goes on from there");
@@ -141,7 +144,7 @@ int run_prepare(std::span<const std::string> args) {
   LatentCacheOptions cache = latent_cache_options(data, &index);
   cache.rank = rank_from_environment();
   const Vae vae = load_vae_for(model, options.mixed_precision, options.device);
-  const int exit_code = fill(dataset, cache, vae);
+  const int exit_code = fill(dataset, cache, vae, "--mixed_precision=no");
   const bool is_stopped = exit_code > 1;
   if (!is_stopped && cache.rank.rank == 0) write_metadata(options, dataset);
   return exit_code;
@@ -161,7 +164,8 @@ int run_cache_latents(std::span<const std::string> args) {
   cache.rank = rank_from_environment();
   const MixedPrecision precision =
       options.no_half_vae ? MixedPrecision::kNo : options.mixed_precision;
-  return fill(data.dataset, cache, load_vae_for(vae_path, precision, options.device));
+  return fill(data.dataset, cache, load_vae_for(vae_path, precision, options.device),
+              "--no_half_vae");
 }
 
 }  // namespace sdtune

@@ -145,17 +145,11 @@ class Pass {
       Random random(hash_number(batch[i].image_hash), Draw::kCachedPosterior,
                     static_cast<uint64_t>(size.width), static_cast<uint64_t>(size.height), flipped);
       kept.sample = sample_posterior(mean, logvar, random);
-      check_finite(kept.sample, dataset_.items[batch[i].item]);
+      check_finite(kept.sample, dataset_.items[batch[i].item], encoder_.hint);
       if (!options_.posterior) continue;
       kept.mean.assign(mean.begin(), mean.end());
       kept.logvar.assign(logvar.begin(), logvar.end());
     }
-  }
-
-  static void check_finite(const std::vector<float>& values, const Item& item) {
-    if (std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) return;
-    throw Error("the VAE's latents of this picture are not finite numbers", item.image.string(),
-                "half precision is too narrow for some VAEs: add --no_half_vae");
   }
 
   const SubsetOptions& subset_of(const Loaded& loaded) const {
@@ -187,6 +181,12 @@ std::vector<float> sample_posterior(std::span<const float> mean, std::span<const
     values[i] = mean[i] + std::exp(0.5f * std::clamp(logvar[i], -30.0f, 20.0f)) * values[i];
   }
   return values;
+}
+
+void check_finite(std::span<const float> latents, const Item& item, const std::string& hint) {
+  if (std::all_of(latents.begin(), latents.end(), [](float v) { return std::isfinite(v); })) return;
+  throw Error("the VAE's latents of this picture are not finite numbers", item.image.string(),
+              hint);
 }
 
 std::vector<float> mirrored_planes(std::vector<float> values, size_t width) {

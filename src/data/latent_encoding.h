@@ -23,6 +23,7 @@ struct LatentEncoder {
   std::string fingerprint;  // other weights, another fingerprint
   // pixels [count, 3, size.height, size.width] in [-1, 1].
   std::function<LatentMoments(std::span<const float> pixels, int64_t count, Size size)> encode;
+  std::string hint = "";  // what to do when latents are not finite
 };
 
 struct EncodingOptions {
@@ -48,6 +49,9 @@ struct EncodingReport {
 // DiagonalGaussianDistribution.
 std::vector<float> sample_posterior(std::span<const float> mean, std::span<const float> logvar,
                                     Random& random);
+
+// Error with the picture's name where its latents are not finite.
+void check_finite(std::span<const float> latents, const Item& item, const std::string& hint);
 
 // Rows of a [planes, height, width] array from right to left.
 std::vector<float> mirrored_planes(std::vector<float> values, size_t width);

@@ -221,7 +221,8 @@ TEST_F(Encoding, LatentsThatAreNotFiniteAreAnErrorNamingThePicture) {
   const auto pixels = plain_pixels(item("p2.png"), dataset_.subsets[0]);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    const LatentEncoder failing{"vae", [&](std::span<const float> all, int64_t count, Size size) {
+    const LatentEncoder failing{"vae",
+                                [&](std::span<const float> all, int64_t count, Size size) {
                                   LatentMoments moments = FakeEncoder::encode(all, count, size);
                                   for (int64_t n = 0; n < count; ++n) {
                                     const auto own = all.subspan(n * (all.size() / count));
@@ -230,12 +231,13 @@ TEST_F(Encoding, LatentsThatAreNotFiniteAreAnErrorNamingThePicture) {
                                     }
                                   }
                                   return moments;
-                                }};
+                                },
+                                "take another VAE"};
     for (const int64_t batch_size : {1, 5}) {
       const std::string error =
           error_text([&] { encode(dataset_, {.batch_size = batch_size}, failing); });
       EXPECT_THAT(error, AllOf(HasSubstr((folder_ / "p2.png").string()), HasSubstr("not finite"),
-                               HasSubstr("--no_half_vae")));
+                               HasSubstr("take another VAE")));
     }
   }
 }

@@ -27,7 +27,8 @@ BatchSource make_batch_source(const TrainOptions& options, const DatasetSetup& d
     // Metadata made by `prepare` alone is enough, as it was in sd-scripts.
     settings.to_disk = true;
   }
-  const LatentEncoder encoder = latent_encoder(*trainee.vae, *trainee.source, trainee.device);
+  const LatentEncoder encoder =
+      latent_encoder(*trainee.vae, *trainee.source, trainee.device, "--no_half_vae");
   auto latents = std::make_unique<LatentCache>(data.dataset, settings);
   if (keeps) {
     log_report(latents->fill(encoder));

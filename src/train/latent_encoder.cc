@@ -36,8 +36,13 @@ AutoencoderKL load_frozen_vae(const ModelSource& source, at::ScalarType type, at
   return vae;
 }
 
-LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source,
-                             at::Device device) {
+std::string hint_for_latents(at::ScalarType vae_type, const std::string& fp32_option) {
+  if (vae_type == at::kFloat) return "the VAE computes in fp32 already: take another one";
+  return "half precision is too narrow for some VAEs: add " + fp32_option;
+}
+
+LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source, at::Device device,
+                             const std::string& fp32_option) {
   const auto encode = [&vae, device](std::span<const float> pixels, int64_t count, Size size) {
     const at::NoGradGuard no_grad;
     const at::Tensor images = at::from_blob(const_cast<float*>(pixels.data()),
@@ -45,7 +50,7 @@ LatentEncoder latent_encoder(const AutoencoderKL& vae, const ModelSource& source
     const auto halves = vae.encode(images.to(device)).chunk(2, 1);
     return LatentMoments{to_vector(halves[0]), to_vector(halves[1])};
   };
-  return {fingerprint(source.vae), encode};
+  return {fingerprint(source.vae), encode, hint_for_latents(vae.compute_dtype, fp32_option)};
 }
 
 }  // namespace sdtune

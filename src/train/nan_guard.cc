@@ -43,6 +43,19 @@ std::string first_bad_picture(const Dataset& dataset, std::span<const LoadedBatc
   return "";
 }
 
+std::optional<int64_t> first_bad_latents(std::span<const LoadedBatch> batches,
+                                         std::span<const at::Tensor> latents) {
+  auto next = latents.begin();
+  for (const LoadedBatch& batch : batches) {
+    if (batch.items.empty()) continue;
+    const at::Tensor is_good = at::isfinite(*next++).flatten(1).all(1).to(at::kCPU);
+    for (size_t i = 0; i < batch.items.size(); ++i) {
+      if (!is_good[static_cast<int64_t>(i)].item<bool>()) return batch.items[i];
+    }
+  }
+  return std::nullopt;
+}
+
 std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches) {
   constexpr size_t kNamed = 8;
   std::vector<std::string> names;

@@ -2,7 +2,10 @@
 // enough. What is done then is the trainer's.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -18,6 +21,11 @@ std::string first_bad_tensor(const Optimizer& optimizer);
 
 // The file of the first picture whose pixels or kept latents are not finite, "" when all are.
 std::string first_bad_picture(const Dataset& dataset, std::span<const LoadedBatch> batches);
+
+// The item whose latents are the first that are not finite, none when all are. `latents` [B, ...]
+// are those of each batch that has pictures. Waits for the device, so for a step that has failed.
+std::optional<int64_t> first_bad_latents(std::span<const LoadedBatch> batches,
+                                         std::span<const at::Tensor> latents);
 
 // The names of a step's pictures, or of the first of many.
 std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches);

@@ -68,5 +68,17 @@ TEST(FirstBadPicture, IsFoundInPixelsAndInLatents) {
   EXPECT_EQ(first_bad_picture(dataset, std::vector{pixels, latents}), "c.png");
 }
 
+TEST(FirstBadLatents, AreNamedByTheirItem) {
+  std::vector<LoadedBatch> batches(3);
+  batches[0].items = {5, 2};
+  batches[2].items = {7, 3};
+  const std::vector<at::Tensor> latents = {at::ones({2, 4, 2, 2}), at::ones({2, 4, 2, 2})};
+  EXPECT_EQ(first_bad_latents(batches, latents), std::nullopt);
+  latents[1][1][3][0][1] = NAN;
+  EXPECT_EQ(first_bad_latents(batches, latents), 3);
+  latents[0][1][0][0][0] = INFINITY;
+  EXPECT_EQ(first_bad_latents(batches, latents), 2);
+}
+
 }  // namespace
 }  // namespace sdtune

@@ -15,6 +15,7 @@
 #include "options/config_file.h"
 #include "options/option_table.h"
 #include "train/device_memory.h"
+#include "train/latent_encoder.h"
 #include "train/loss_curve.h"
 #include "train/save_model.h"
 
@@ -64,6 +65,25 @@ std::optional<std::filesystem::path> choose_start(TrainOptions& options) {
              options.run.output_dir.string());
   if (!state && !options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
   return state;
+}
+
+// Where a step that is not finite began.
+struct Origin {
+  std::string what;
+  std::string hint;  // "" where only general advice is known
+};
+
+Origin origin_of(const StepResult& result, std::span<const LoadedBatch> batches,
+                 const Dataset& dataset, const Trainee& trainee) {
+  if (result.bad_tensor.starts_with("weight")) return {result.bad_tensor, ""};
+  const std::string picture = first_bad_picture(dataset, batches);
+  if (!picture.empty()) return {"picture " + picture, ""};
+  if (result.bad_latents) {
+    const Item& item = dataset.items[static_cast<size_t>(*result.bad_latents)];
+    return {"the VAE's latents of " + item.image.string(),
+            hint_for_latents(trainee.precision.vae, "--no_half_vae")};
+  }
+  return {result.bad_tensor.empty() ? "the loss" : result.bad_tensor, ""};
 }
 
 }  // namespace
@@ -266,26 +286,24 @@ void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batch
   const NanGuard::Verdict verdict =
       nan_guard_.judge(result.finite, checkpoints_->last_state().has_value());
   if (verdict == NanGuard::Verdict::kGood) return;
-  const std::string picture = first_bad_picture(data_.dataset, batches);
-  const bool weights = result.bad_tensor.starts_with("weight");
-  const std::string culprit = !picture.empty() && !weights ? "picture " + picture
-                              : result.bad_tensor.empty()  ? "the loss"
-                                                           : result.bad_tensor;
+  const Origin origin = origin_of(result, batches, data_.dataset, trainee_);
   const std::string pictures = picture_names(data_.dataset, batches);
-  log_warning("step {} is skipped, it is not finite, beginning with {}; its pictures: {}",
-              position_.step, culprit, pictures);
-  run_folder_->event("not_finite",
-                     {{"step", position_.step}, {"first_bad", culprit}, {"pictures", pictures}});
+  log_warning("step {} is skipped, it is not finite, beginning with {}; its pictures: {}{}{}",
+              position_.step, origin.what, pictures, origin.hint.empty() ? "" : "; ", origin.hint);
+  run_folder_->event(
+      "not_finite", {{"step", position_.step}, {"first_bad", origin.what}, {"pictures", pictures}});
   if (verdict == NanGuard::Verdict::kGoBack) go_back();
   if (verdict == NanGuard::Verdict::kGiveUp) {
     throw Error(
         fmt::format("{} steps in a row were not finite{}, beginning with {}",
                     options_.control.max_nan_steps,
                     checkpoints_->last_state() ? ", also with the weights of the last state" : "",
-                    culprit),
+                    origin.what),
         fmt::format("step {}", position_.step),
-        "lower --learning_rate, look at the pictures named above, or use bf16 or fp32; "
-        "with --save_state a run can go back to earlier weights by itself");
+        !origin.hint.empty()
+            ? origin.hint
+            : "lower --learning_rate, look at the pictures named above, or use bf16 or fp32; "
+              "with --save_state a run can go back to earlier weights by itself");
   }
 }
 

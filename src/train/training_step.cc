@@ -49,6 +49,7 @@ struct StepValues {
   at::Tensor loss;                            // []
   at::Tensor norm;                            // [], or undefined where it is not known yet
   std::vector<at::Tensor> losses, timesteps;  // of each batch's pictures
+  std::vector<at::Tensor> latents;            // read only where the step is not finite
 };
 
 // All of it in one copy, the one time that a step waits for its device.
@@ -197,6 +198,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
     const PassResult pass = run_pass(trainee, inputs.pass, trace.active(place.step));
     values.loss += pass.loss;
     values.losses.push_back(pass.losses);
+    values.latents.push_back(inputs.latents);
     values.timesteps.push_back(inputs.pass.diffused.timesteps);
     result.unet_s += watch.lap();
 
@@ -211,6 +213,7 @@ StepResult training_step(Trainee& trainee, std::span<const LoadedBatch> batches,
   trainee.is_updating = true;
   update(trainee, place, clipping, values, result);
   trainee.is_updating = false;
+  if (!result.finite) result.bad_latents = first_bad_latents(batches, values.latents);
   result.update_s = watch.lap();
   if (trace.active(place.step)) {
     finish(trace, result, trainee.optimizer->rate_in_use(0, place.lr_factor), place.step);

@@ -1,6 +1,7 @@
 // One optimizer step: from loaded batches to changed weights.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,7 +35,8 @@ struct StepResult {
   std::vector<int64_t> timesteps;     // as many
   // Loss and gradients; an overflow that a smaller loss scale may cure does not count.
   bool finite = true;
-  std::string bad_tensor;  // the first that is not, "" when it is none of the model's
+  std::string bad_tensor;              // the first that is not, "" when it is none of the model's
+  std::optional<int64_t> bad_latents;  // the item of the first that are not, in such a step
   // VAE and text; forward and backward; clip and optimizer. The host's: on CUDA only the sum tells
   // how long the device took.
   double encode_s = 0, unet_s = 0, update_s = 0;

@@ -128,6 +128,24 @@ TEST_F(TrainingStep, ThatIsNotFiniteChangesNothing) {
   }
 }
 
+TEST_F(TrainingStep, NamesTheItemWhoseLatentsTheVaeSpoilt) {
+  Trainee trained = trainee(true);
+  LoadedBatch pictures = batch(64, 0, 1);
+  pictures.items = {4, 9};
+  pictures.latents.clear();
+  pictures.pixels.assign(size_t{2} * 3 * 64 * 64, 0.5F);
+  Trace trace(std::nullopt, 0);
+  const auto step_of_pictures = [&] {
+    return training_step(trained, {&pictures, 1}, {.seed = 3, .batch_size = 2}, {}, trace);
+  };
+  EXPECT_EQ(step_of_pictures().bad_latents, std::nullopt);
+  // Finite, but too large for what the VAE computes in.
+  std::fill(pictures.pixels.begin() + 3 * 64 * 64, pictures.pixels.end(), 3e38F);
+  const StepResult result = step_of_pictures();
+  EXPECT_FALSE(result.finite);
+  EXPECT_EQ(result.bad_latents, 9);
+}
+
 TEST_F(TrainingStep, HalvesTheLossScaleOnOverflow) {
   for (const bool on_device : {false, true}) {
     Trainee trained = trainee(on_device);

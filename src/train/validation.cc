@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/philox.h"
 #include "data/item_source.h"
+#include "data/latent_encoding.h"
+#include "train/latent_encoder.h"
 
 namespace sdtune {
 
@@ -117,6 +119,8 @@ bool Validation::add(const Dataset& dataset, const Item& item, const Trainee& tr
     log_warning("skipped {} in validation: {}", item.image.string(), error.what());
     return false;
   }
+  check_finite({latents.const_data_ptr<float>(), static_cast<size_t>(latents.numel())}, item,
+               hint_for_latents(trainee.precision.vae, "--no_half_vae"));
   const Bucket& bucket = dataset.buckets[item.bucket];
   const bool fits = !batches_.empty() && batches_.back().bucket == item.bucket &&
                     static_cast<int64_t>(batches_.back().latents.size()) < bucket.batch_size;

@@ -30,7 +30,8 @@ struct ValidationResult {
 class Validation {
  public:
   // Encodes the pictures, with the VAE that the trainee must still have. One that cannot be read is
-  // named in a warning and left out; Error when none can.
+  // named in a warning and left out; Error when none can, and with the picture's name when the VAE
+  // makes latents of it that are not finite.
   Validation(const Dataset& dataset, const Trainee& trainee, const ValidationOptions& options);
 
   bool is_due(int64_t step, bool ends_epoch, int64_t epochs_done) const;
