@@ -9,6 +9,18 @@
 
 namespace sdtune {
 
+TrainedTensors trained_tensors(Trainee& trainee) {
+  TrainedTensors tensors{.optimizer = trainee.optimizer.get()};
+  if (trainee.hypernetwork) {
+    tensors.hypernetwork = named_parameters(*trainee.hypernetwork);
+  } else {
+    tensors.unet = named_parameters(trainee.unet);
+  }
+  if (trainee.ema) tensors.ema = trainee.ema->averages();
+  if (trainee.trains_text_encoder) tensors.text_encoder = named_parameters(trainee.text_encoder);
+  return tensors;
+}
+
 Checkpoints::Checkpoints(const TrainOptions& options, Trainee& trainee, RunFolder& record,
                          int64_t every_epochs, int64_t steps_per_epoch)
     : options_(options),
@@ -57,13 +69,12 @@ bool Checkpoints::save_one_model(SaveMoment moment, const Position& position, bo
   return true;
 }
 
-bool Checkpoints::save_state(SaveMoment moment, const RunState& state,
-                             const TrainedTensors& tensors) {
+bool Checkpoints::save_state(SaveMoment moment, const RunState& state) {
   const auto path_of = [&](SaveMoment of) { return state_folder(options_, of); };
   const fs::path folder = path_of(moment);
   if (last_state_ == folder && moment.kind != SaveMoment::Kind::kEnd) return true;
   if (!attempt("state", folder, state.position.step,
-               [&] { sdtune::save_state(folder, state, tensors); })) {
+               [&] { sdtune::save_state(folder, state, trained_tensors(trainee_)); })) {
     return false;
   }
   last_state_ = folder;

@@ -25,6 +25,9 @@ struct SavedPlace {
 };
 using SaveListener = std::function<void(const SavedPlace&)>;
 
+// What a state holds of the trainee, sharing its memory.
+TrainedTensors trained_tensors(Trainee& trainee);
+
 class Checkpoints {
  public:
   // All must outlive it. `every_epochs` from epochs_between_saves().
@@ -36,7 +39,7 @@ class Checkpoints {
   // True when it is on disk, from now or because this run has written it for this moment already.
   // With an average of the weights the model of that is written too, and counts as much.
   bool save_model(SaveMoment moment, const Position& position);
-  bool save_state(SaveMoment moment, const RunState& state, const TrainedTensors& tensors);
+  bool save_state(SaveMoment moment, const RunState& state);
 
   // The newest state that this run has written or resumed from.
   const std::optional<std::filesystem::path>& last_state() const { return last_state_; }

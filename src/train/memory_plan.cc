@@ -206,6 +206,14 @@ std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions
   return hints;
 }
 
+Error no_memory_for_a_step(const c10::Error& error, const Trainee& trainee,
+                           const TrainOptions& options, const Dataset& dataset) {
+  return Error(
+      fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
+      trainee.device.str(),
+      fmt::format("{}", fmt::join(memory_hints(trainee, options, dataset), "; ")));
+}
+
 MemoryPlan announce_memory(const Trainee& trainee, const TrainOptions& options,
                            const Dataset& dataset) {
   const MemoryPlan plan = plan_memory(trainee, dataset, memory_settings(options, trainee));

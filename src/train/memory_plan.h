@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "data/dataset.h"
 #include "train/train_options.h"
 #include "train/trainee.h"
@@ -48,6 +49,10 @@ MemoryPlan plan_memory(const Trainee& trainee, const Dataset& dataset,
 // something worth it, largest first; with --train_batch_size=1 where batches are larger.
 std::vector<std::string> memory_hints(const Trainee& trainee, const TrainOptions& options,
                                       const Dataset& dataset);
+
+// What to say of a step that ran out of memory, with those hints.
+Error no_memory_for_a_step(const c10::Error& error, const Trainee& trainee,
+                           const TrainOptions& options, const Dataset& dataset);
 
 // Logs the plan, and a warning with hints where the machine has less than it needs. Returns it.
 MemoryPlan announce_memory(const Trainee& trainee, const TrainOptions& options,

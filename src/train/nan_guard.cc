@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "train/latent_encoder.h"
+#include "train/training_step.h"
+
 namespace sdtune {
 
 namespace {
@@ -68,6 +71,19 @@ std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> b
   }
   return fmt::format("{}{}", fmt::join(names, ", "),
                      count > kNamed ? fmt::format(" and {} more", count - kNamed) : "");
+}
+
+BadOrigin origin_of(const StepResult& result, std::span<const LoadedBatch> batches,
+                    const Dataset& dataset, at::ScalarType vae_type) {
+  if (result.bad_tensor.starts_with("weight")) return {result.bad_tensor, ""};
+  const std::string picture = first_bad_picture(dataset, batches);
+  if (!picture.empty()) return {"picture " + picture, ""};
+  if (result.bad_latents) {
+    const Item& item = dataset.items[static_cast<size_t>(*result.bad_latents)];
+    return {"the VAE's latents of " + item.image.string(),
+            hint_for_latents(vae_type, "--no_half_vae")};
+  }
+  return {result.bad_tensor.empty() ? "the loss" : result.bad_tensor, ""};
 }
 
 NanGuard::Verdict NanGuard::judge(bool finite, bool has_state) {

@@ -14,6 +14,8 @@
 
 namespace sdtune {
 
+struct StepResult;  // training_step.h
+
 // The first parameter that is not finite, else the first such gradient: "weight unet.conv_in.bias",
 // "gradient of unet.conv_in.bias"; "" when all are finite. One host sync a tensor: for a step that
 // has failed already.
@@ -29,6 +31,14 @@ std::optional<int64_t> first_bad_latents(std::span<const LoadedBatch> batches,
 
 // The names of a step's pictures, or of the first of many.
 std::string picture_names(const Dataset& dataset, std::span<const LoadedBatch> batches);
+
+// Where a step that is not finite began.
+struct BadOrigin {
+  std::string what;
+  std::string hint;  // "" where only general advice is known
+};
+BadOrigin origin_of(const StepResult& result, std::span<const LoadedBatch> batches,
+                    const Dataset& dataset, at::ScalarType vae_type);
 
 class NanGuard {
  public:

@@ -15,78 +15,11 @@
 #include "options/config_file.h"
 #include "options/option_table.h"
 #include "train/device_memory.h"
-#include "train/latent_encoder.h"
 #include "train/loss_curve.h"
+#include "train/run_start.h"
 #include "train/save_model.h"
 
 namespace sdtune {
-
-namespace {
-
-int64_t updates_per_epoch(const TrainOptions& options, int64_t batches) {
-  return (batches + options.run.gradient_accumulation_steps - 1) /
-         options.run.gradient_accumulation_steps;
-}
-
-// A loss that is to be masked needs masks.
-void check_masks(const TrainOptions& options, const Dataset& dataset) {
-  if (!options.loss.masked_loss || has_masks(dataset)) return;
-  throw UsageError("there are no masks for the loss", "--masked_loss",
-                   "add --alpha_mask to take the pictures' alpha channel, or name a folder of "
-                   "masks with --conditioning_data_dir");
-}
-
-DatasetSetup read_pictures(const TrainOptions& options) {
-  DatasetSetup setup = read_dataset(options.dataset);
-  check_masks(options, setup.dataset);
-  return setup;
-}
-
-// Where states of this run's name may lie; other runs share the folder.
-std::vector<std::filesystem::path> own_states(const TrainOptions& options) {
-  const auto path_of = [&](SaveMoment moment) { return state_folder(options, moment); };
-  std::vector<std::filesystem::path> folders = {path_of({})};
-  for (const SaveMoment& moment : saves_in(options.run.output_dir, path_of)) {
-    folders.push_back(path_of(moment));
-  }
-  return folders;
-}
-
-// The state to go on from. A run that begins anew gets its seed here, before weights are drawn.
-std::optional<std::filesystem::path> choose_start(TrainOptions& options) {
-  const std::optional<std::string>& resume = options.save.resume;
-  std::optional<std::filesystem::path> state;
-  if (resume) {
-    state = *resume == "auto" ? newest_state(own_states(options))
-                              : std::optional<std::filesystem::path>(*resume);
-  }
-  if (resume && !state)
-    log_info("there is no state of '{}' in {} yet; the run starts anew", base_name(options),
-             options.run.output_dir.string());
-  if (!state && !options.run.seed) options.run.seed = static_cast<int64_t>(random_seed() >> 1);
-  return state;
-}
-
-// Where a step that is not finite began.
-struct Origin {
-  std::string what;
-  std::string hint;  // "" where only general advice is known
-};
-
-Origin origin_of(const StepResult& result, std::span<const LoadedBatch> batches,
-                 const Dataset& dataset, const Trainee& trainee) {
-  if (result.bad_tensor.starts_with("weight")) return {result.bad_tensor, ""};
-  const std::string picture = first_bad_picture(dataset, batches);
-  if (!picture.empty()) return {"picture " + picture, ""};
-  if (result.bad_latents) {
-    const Item& item = dataset.items[static_cast<size_t>(*result.bad_latents)];
-    return {"the VAE's latents of " + item.image.string(),
-            hint_for_latents(trainee.precision.vae, "--no_half_vae")};
-  }
-  return {result.bad_tensor.empty() ? "the loss" : result.bad_tensor, ""};
-}
-
-}  // namespace
 
 Trainer::Trainer(TrainOptions& options, at::Device device, std::vector<PromptLine> prompts)
     : options_(options),
@@ -138,7 +71,7 @@ void Trainer::resume_from(const std::filesystem::path& folder) {
 }
 
 void Trainer::take_weights(const std::filesystem::path& folder, const RunState& state) {
-  load_state_tensors(folder, trained_tensors());
+  load_state_tensors(folder, trained_tensors(trainee_));
   if (trainee_.scaler && state.scaler)
     trainee_.scaler->restore(state.scaler->scale, state.scaler->good_steps);
 }
@@ -273,10 +206,7 @@ StepResult Trainer::step(std::span<const LoadedBatch> batches) {
                            trace_);
   } catch (const c10::Error& error) {
     if (!is_out_of_memory(error)) throw;
-    throw Error(
-        fmt::format("there is not enough memory for a step: {}", error.what_without_backtrace()),
-        trainee_.device.str(),
-        fmt::format("{}", fmt::join(memory_hints(trainee_, options_, data_.dataset), "; ")));
+    throw no_memory_for_a_step(error, trainee_, options_, data_.dataset);
   }
   if (trainee_.ema && result.updated) trainee_.ema->update(position_.step);
   return result;
@@ -286,7 +216,7 @@ void Trainer::guard(const StepResult& result, std::span<const LoadedBatch> batch
   const NanGuard::Verdict verdict =
       nan_guard_.judge(result.finite, checkpoints_->last_state().has_value());
   if (verdict == NanGuard::Verdict::kGood) return;
-  const Origin origin = origin_of(result, batches, data_.dataset, trainee_);
+  const BadOrigin origin = origin_of(result, batches, data_.dataset, trainee_.precision.vae);
   const std::string pictures = picture_names(data_.dataset, batches);
   log_warning("step {} is skipped, it is not finite, beginning with {}; its pictures: {}{}{}",
               position_.step, origin.what, pictures, origin.hint.empty() ? "" : "; ", origin.hint);
@@ -366,7 +296,7 @@ void Trainer::save_due_at(const LoadedBatch& last) {
 }
 
 bool Trainer::save_run_state(SaveMoment moment) {
-  return checkpoints_->save_state(moment, run_state(), trained_tensors());
+  return checkpoints_->save_state(moment, run_state());
 }
 
 void Trainer::close_record() {
@@ -459,31 +389,8 @@ RunState Trainer::run_state() const {
   if (trainee_.scaler)
     state.scaler = {trainee_.scaler->current_scale(), trainee_.scaler->good_steps()};
   if (schedule_.plateau) state.plateau = schedule_.plateau->state();
-  state.made_with = {
-      {"threads", std::to_string(at::get_num_threads())},
-      {"processor", processor_name()},
-      {"device", trainee_.device.str()},
-      {"computing in", c10::toString(trainee_.precision.compute)},
-      {"weights in", c10::toString(trainee_.precision.weights)},
-      {"batch size", std::to_string(data_.dataset.largest_batch())},
-      {"gradient accumulation steps", std::to_string(options_.run.gradient_accumulation_steps)},
-      {"pictures and captions", fingerprint(data_.dataset)},
-      {"repeats, buckets and weights of pictures", fingerprint_of_plan(data_.dataset)},
-      {"total steps", std::to_string(total_steps_)},
-  };
+  state.made_with = conditions_of(trainee_, options_, data_.dataset, total_steps_);
   return state;
-}
-
-TrainedTensors Trainer::trained_tensors() {
-  TrainedTensors tensors{.optimizer = trainee_.optimizer.get()};
-  if (trainee_.hypernetwork) {
-    tensors.hypernetwork = named_parameters(*trainee_.hypernetwork);
-  } else {
-    tensors.unet = named_parameters(trainee_.unet);
-  }
-  if (trainee_.ema) tensors.ema = trainee_.ema->averages();
-  if (trainee_.trains_text_encoder) tensors.text_encoder = named_parameters(trainee_.text_encoder);
-  return tensors;
 }
 
 }  // namespace sdtune

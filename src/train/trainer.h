@@ -67,7 +67,6 @@ class Trainer {
   void save_before_failure();
   int64_t epochs() const;
   RunState run_state() const;
-  TrainedTensors trained_tensors();
 
   TrainOptions& options_;
   std::optional<std::filesystem::path> start_;  // the state that the run goes on from
