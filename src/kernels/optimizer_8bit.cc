@@ -47,15 +47,13 @@ at::Tensor dequantize_on_cpu(const at::Tensor& codes, const at::Tensor& absmax, 
 }
 
 void update_on_cpu(at::Tensor& weight, const at::Tensor& grad, at::TensorList states, int64_t rule,
-                   at::ArrayRef<double> numbers, int64_t key) {
-  const Update8bit update = unpacked_8bit(rule, numbers, key);
-  check_update_8bit(weight, grad, states, update.rule);
-  const at::Tensor dense_grad = grad.contiguous();
-  at::Tensor dense = weight.contiguous();
-  const Update8bitJob job = job_8bit(update, dense, dense_grad, states);
-  at::parallel_for(0, blocks_8bit(job.count), kGrain,
-                   [&](int64_t begin, int64_t end) { update_8bit_cpu(job, begin, end); });
-  if (!dense.is_same(weight)) weight.copy_(dense);
+                   at::ArrayRef<double> numbers, int64_t key,
+                   const std::optional<at::Tensor>& scale) {
+  const auto run = [](const Update8bitJob& job) {
+    at::parallel_for(0, blocks_8bit(job.count), kGrain,
+                     [&](int64_t begin, int64_t end) { update_8bit_cpu(job, begin, end); });
+  };
+  update_in_place_8bit(weight, grad, states, unpacked_8bit(rule, numbers, key), scale, run);
 }
 
 template <class Signature>
@@ -70,7 +68,7 @@ TORCH_LIBRARY_FRAGMENT(sdtune, m) {
   m.def("dequantize_8bit(Tensor codes, Tensor absmax, bool is_signed) -> Tensor");
   m.def(
       "update_8bit_(Tensor(a!) weight, Tensor grad, Tensor(b!)[] states, int rule, "
-      "float[] numbers, int key) -> ()");
+      "float[] numbers, int key, Tensor? scale) -> ()");
 }
 
 TORCH_LIBRARY_IMPL(sdtune, CPU, m) {
@@ -100,9 +98,10 @@ at::Tensor dequantize_8bit(const Quantized8bit& state, bool is_signed) {
 }
 
 void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states,
-                 const Update8bit& update) {
-  static const auto op = find_operator<void(at::Tensor&, const at::Tensor&, at::TensorList, int64_t,
-                                            at::ArrayRef<double>, int64_t)>("sdtune::update_8bit_");
+                 const Update8bit& update, const at::Tensor& scale) {
+  using Signature = void(at::Tensor&, const at::Tensor&, at::TensorList, int64_t,
+                         at::ArrayRef<double>, int64_t, const std::optional<at::Tensor>&);
+  static const auto op = find_operator<Signature>("sdtune::update_8bit_");
   std::vector<at::Tensor> flat;
   for (const Quantized8bit& state : states) {
     flat.push_back(state.codes);
@@ -110,7 +109,8 @@ void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantiz
   }
   const at::NoGradGuard no_grad;
   op.call(weight, grad, flat, static_cast<int64_t>(update.rule), packed_8bit(update),
-          static_cast<int64_t>(update.rounding_key));
+          static_cast<int64_t>(update.rounding_key),
+          scale.defined() ? std::optional(scale) : std::nullopt);
 }
 
 }  // namespace sdtune

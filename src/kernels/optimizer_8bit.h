@@ -26,11 +26,14 @@ Quantized8bit quantize_8bit(const at::Tensor& x, bool is_signed);
 at::Tensor dequantize_8bit(const Quantized8bit& state, bool is_signed);  // fp32
 
 // One step of the rule: weight and states change in place. weight: fp32, or bf16,
-// which is stored as store_rounded() does with update.rounding_key; grad: of its type and shape;
-// states: states_of(rule) of its shape, contiguous, either all 8-bit or all fp32 (which stand in
-// `codes`, without absmax). The same bits for any number of threads.
+// which is stored as store_rounded() does with update.rounding_key if it is contiguous; grad: of
+// its type and shape; states: states_of(rule) of its shape, contiguous, either all 8-bit or all
+// fp32 (which stand in `codes`, without absmax). scale: [] fp32 with the weight, or undefined, a
+// factor of the gradient beside update.gradient_scale; where it is not finite nothing changes. The
+// same bits for any number of threads and any layout of weight and grad; contiguous and
+// channels-last weights are not copied, nor are gradients laid out like them.
 // Torch's error where these do not fit. Also the operator sdtune::update_8bit_.
 void update_8bit(at::Tensor& weight, const at::Tensor& grad, std::vector<Quantized8bit>& states,
-                 const Update8bit& update);
+                 const Update8bit& update, const at::Tensor& scale = {});
 
 }  // namespace sdtune

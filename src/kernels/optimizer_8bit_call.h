@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -20,11 +21,12 @@ inline std::vector<double> packed_8bit(const Update8bit& u) {
           u.eps,
           u.weight_decay,
           static_cast<double>(u.time),
-          u.nesterov ? 1.0 : 0.0};
+          u.nesterov ? 1.0 : 0.0,
+          u.gradient_scale};
 }
 
 inline Update8bit unpacked_8bit(int64_t rule, at::ArrayRef<double> n, int64_t key) {
-  TORCH_CHECK(n.size() == 9 && rule >= 0 && rule <= static_cast<int64_t>(Rule8bit::kAdEMAMix),
+  TORCH_CHECK(n.size() == 10 && rule >= 0 && rule <= static_cast<int64_t>(Rule8bit::kAdEMAMix),
               "sdtune::update_8bit_ knows no such rule or takes other numbers");
   return {static_cast<Rule8bit>(rule),
           n[0],
@@ -36,6 +38,7 @@ inline Update8bit unpacked_8bit(int64_t rule, at::ArrayRef<double> n, int64_t ke
           n[6],
           static_cast<int64_t>(n[7]),
           n[8] != 0,
+          n[9],
           static_cast<uint64_t>(key)};
 }
 
@@ -60,6 +63,11 @@ inline void check_state_8bit(const at::Tensor& codes, const at::Tensor& absmax) 
 // states: codes and scales in turn; fp32 states are without scales.
 inline bool are_plain(at::TensorList states) { return states[0].scalar_type() == at::kFloat; }
 inline size_t tensors_of(at::TensorList states) { return are_plain(states) ? 1 : 2; }
+
+inline void check_scale_8bit(const at::Tensor& scale, const at::Device& device) {
+  TORCH_CHECK(scale.scalar_type() == at::kFloat && scale.numel() == 1 && scale.device() == device,
+              "the gradients' scale is one fp32 number on the weights' device");
+}
 
 inline void check_update_8bit(const at::Tensor& weight, const at::Tensor& grad,
                               at::TensorList states, Rule8bit rule) {
@@ -87,17 +95,35 @@ inline State8bit pointers_8bit(const at::Tensor& codes, const at::Tensor& absmax
   return {codes.mutable_data_ptr<uint8_t>(), absmax.mutable_data_ptr<float>()};
 }
 
-// weight and grad are contiguous.
+// The layout in which an update reads and writes weights: their own where a MemoryOrder tells it.
+inline at::MemoryFormat format_8bit(const at::Tensor& weight) {
+  const bool is_mapped = !weight.is_contiguous() &&
+                         weight.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+                         weight.numel() <= kMostMapped;
+  return is_mapped ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
+inline MemoryOrder order_8bit(const at::Tensor& weight, at::MemoryFormat format) {
+  if (format == at::MemoryFormat::Contiguous) return {};
+  return {static_cast<uint32_t>(weight.size(1)),
+          static_cast<uint32_t>(weight.size(2) * weight.size(3))};
+}
+
+// weight and grad lie in the format.
 inline Update8bitJob job_8bit(const Update8bit& update, const at::Tensor& weight,
-                              const at::Tensor& grad, at::TensorList states) {
+                              const at::Tensor& grad, at::TensorList states,
+                              const std::optional<at::Tensor>& scale, at::MemoryFormat format) {
   const bool narrow = weight.scalar_type() == at::kBFloat16;
   Update8bitJob job = {.rule = update.rule,
                        .coefficients = coefficients(update),
+                       .order = order_8bit(weight, format),
                        .weight = narrow ? nullptr : weight.mutable_data_ptr<float>(),
                        .grad = narrow ? nullptr : grad.const_data_ptr<float>(),
                        .narrow_weight = nullptr,
                        .narrow_grad = nullptr,
                        .rounding_key = update.rounding_key,
+                       .gradient_scale = static_cast<float>(update.gradient_scale),
+                       .device_scale = scale ? scale->const_data_ptr<float>() : nullptr,
                        .states = {},
                        .plain = {},
                        .count = weight.numel()};
@@ -113,6 +139,21 @@ inline Update8bitJob job_8bit(const Update8bit& update, const at::Tensor& weight
     }
   }
   return job;
+}
+
+// sdtune::update_8bit_, whose loops or launch `run` makes of a job.
+template <class Run>
+void update_in_place_8bit(at::Tensor& weight, const at::Tensor& grad, at::TensorList states,
+                          const Update8bit& update, const std::optional<at::Tensor>& scale,
+                          Run run) {
+  check_update_8bit(weight, grad, states, update.rule);
+  if (scale) check_scale_8bit(*scale, weight.device());
+  if (weight.numel() == 0) return;
+  const at::MemoryFormat format = format_8bit(weight);
+  const at::Tensor dense_grad = grad.contiguous(format);
+  at::Tensor dense = weight.contiguous(format);
+  run(job_8bit(update, dense, dense_grad, states, scale, format));
+  if (!dense.is_same(weight)) weight.copy_(dense);
 }
 
 }  // namespace sdtune

@@ -82,12 +82,24 @@ __device__ float widen(BFloat16Bits value) {
   return __uint_as_float(static_cast<uint32_t>(value.bits) << 16);
 }
 
-// The bits of store_rounded() in stochastic_round.h.
-__device__ void store_rounded(float value, const Update8bitJob& job, int64_t index) {
+__device__ float value_at(int64_t place, const float* wide, const BFloat16Bits* narrow) {
+  return narrow != nullptr ? widen(narrow[place]) : wide[place];
+}
+
+// The bits of store_rounded() in stochastic_round.h for contiguous weights.
+__device__ void store_rounded(float value, const Update8bitJob& job, int64_t index, int64_t place) {
   const uint64_t key = job.rounding_key;
-  job.narrow_weight[index].bits = round_to_bf16_bits(
+  job.narrow_weight[place].bits = round_to_bf16_bits(
       __float_as_uint(value), key, rounding_block_key(key, index / kRoundingBlock),
       static_cast<uint32_t>(index % kRoundingBlock));
+}
+
+__device__ void store_weight(float value, const Update8bitJob& job, int64_t index, int64_t place) {
+  if (job.narrow_weight != nullptr) {
+    store_rounded(value, job, index, place);
+  } else {
+    job.weight[place] = value;
+  }
 }
 
 // One thread block for each block of a state, one thread for each element.
@@ -99,6 +111,8 @@ __global__ void update_kernel(const __grid_constant__ Update8bitJob job,
   __shared__ SharedCode unsigned_code;
   __shared__ uint32_t warps[kWarps];
   constexpr int kStates = states_of(rule);
+  const float scale = gradient_scale_of(job);
+  if (!isfinite(scale)) return;
   fill(signed_code, signed_values);
   if constexpr (!state_is_signed(rule, kStates - 1)) fill(unsigned_code, unsigned_values);
   __syncthreads();
@@ -117,15 +131,12 @@ __global__ void update_kernel(const __grid_constant__ Update8bitJob job,
     }
   }
   if (at.inside) {
-    const bool narrow = job.narrow_weight != nullptr;
-    float weight = narrow ? widen(job.narrow_weight[at.index]) : job.weight[at.index];
-    const float grad = narrow ? widen(job.narrow_grad[at.index]) : job.grad[at.index];
-    update_element<rule>(job.coefficients, grad, weight, states, 0);
-    if (narrow) {
-      store_rounded(weight, job, at.index);
-    } else {
-      job.weight[at.index] = weight;
-    }
+    const int64_t place = place_in_memory(job.order, at.index);
+    float weight = value_at(place, job.weight, job.narrow_weight);
+    const float grad = value_at(place, job.grad, job.narrow_grad);
+    // A product of its own, rounded as that of a gradient that was scaled before.
+    update_element<rule>(job.coefficients, __fmul_rn(scale, grad), weight, states, 0);
+    store_weight(weight, job, at.index, place);
   }
 #pragma unroll
   for (int s = 0; s < kStates; ++s) {

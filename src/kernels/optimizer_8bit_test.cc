@@ -238,16 +238,126 @@ TEST_P(Rules8bit, GiveTheSameBitsForAnyNumberOfThreads) {
   for (size_t i = 2; i < results.size(); ++i) EXPECT_TRUE(results[i].equal(results[i % 2]));
 }
 
-TEST_P(Rules8bit, TakesWeightsInAnyLayout) {
-  at::Tensor weight = normal({8, 6, 3, 3});
-  at::Tensor other = weight.contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor grad = normal({8, 6, 3, 3}, 2);
-  std::vector<Quantized8bit> states = fresh_states(GetParam().rule, weight);
-  std::vector<Quantized8bit> other_states = fresh_states(GetParam().rule, other);
-  update_8bit(weight, grad, states, GetParam());
-  update_8bit(other, grad.contiguous(at::MemoryFormat::ChannelsLast), other_states, GetParam());
-  EXPECT_TRUE(weight.equal(other));
-  EXPECT_TRUE(states[0].codes.equal(other_states[0].codes));
+// A weight with the states and gradients of its updates.
+struct Trained {
+  at::Tensor weight, grad;
+  std::vector<Quantized8bit> states;
+
+  Trained(Rule8bit rule, at::Tensor from, at::Tensor gradient)
+      : weight(std::move(from)), grad(std::move(gradient)), states(fresh_states(rule, weight)) {}
+
+  void update(const Update8bit& update, const at::Tensor& scale = {}) {
+    update_8bit(weight, grad, states, update, scale);
+  }
+  void expect_equals(const Trained& other) const {
+    EXPECT_TRUE(weight.equal(other.weight)) << weight.toString();
+    for (size_t s = 0; s < states.size(); ++s) {
+      EXPECT_TRUE(states[s].codes.equal(other.states[s].codes)) << s;
+      EXPECT_TRUE(states[s].absmax.equal(other.states[s].absmax)) << s;
+    }
+  }
+};
+
+// As a contiguous weight with the same values, from which it only differs in its layout.
+void expect_any_layout_to_update_alike(Update8bit update, const at::Device& device) {
+  using Layout = at::Tensor (*)(const at::Tensor&);
+  const Layout contiguous = [](const at::Tensor& t) { return t.clone(); };
+  const Layout channels_last = [](const at::Tensor& t) {
+    return t.clone(at::MemoryFormat::ChannelsLast);
+  };
+  const Layout turned = [](const at::Tensor& t) {
+    return t.transpose(0, 3).contiguous().transpose(0, 3);
+  };
+  update.rounding_key = 0x9E3779B97F4A7C15U;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const std::vector<int64_t>& shape :
+         std::vector<std::vector<int64_t>>{{20, 70, 3, 3}, {3, 300, 1, 1}, {9, 1, 5, 7}}) {
+      const at::Tensor weight = normal(shape).to(device, type);
+      const at::Tensor grad = normal(shape, 2).to(device, type);
+      Trained plain(update.rule, contiguous(weight), grad);
+      plain.update(update);
+      for (const Layout of_weight : {channels_last, turned}) {
+        for (const Layout of_grad : {contiguous, channels_last, turned}) {
+          Trained other(update.rule, of_weight(weight), of_grad(grad));
+          other.update(update);
+          other.expect_equals(plain);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Rules8bit, TakeWeightsInAnyLayout) {
+  expect_any_layout_to_update_alike(GetParam(), at::kCPU);
+}
+
+TEST_P(Rules8bit, TakeWeightsInAnyLayoutOnCuda) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  expect_any_layout_to_update_alike(GetParam(), at::kCUDA);
+}
+
+at::Tensor single(double value, const at::Device& device) {
+  return at::full({}, value, at::TensorOptions(at::kFloat).device(device));
+}
+
+// As gradients that were scaled before; bf16 ones have no room for that, so fp32 ones stand in.
+void expect_scaled_on_the_way(const Update8bit& update, const at::Device& device) {
+  for (const double host : {1.0, 0.37}) {
+    for (const double there : {1.0, 0.013}) {
+      const at::Tensor weight = normal({5003}).to(device), grad = normal({5003}, 2).to(device);
+      const float factor = static_cast<float>(host) * static_cast<float>(there);
+      Trained scaled(update.rule, weight.clone(), grad), wanted(update.rule, weight, grad * factor);
+      Update8bit with = update;
+      with.gradient_scale = host;
+      for (int i = 0; i < 2; ++i) {
+        scaled.update(with, single(there, device));
+        wanted.update(update);
+      }
+      scaled.expect_equals(wanted);
+    }
+  }
+}
+
+void expect_narrow_scaled_on_the_way(Update8bit update, const at::Device& device) {
+  const at::Tensor weight = normal({5003}).to(device, at::kBFloat16);
+  const at::Tensor grad = normal({5003}, 2).to(device, at::kBFloat16);
+  Trained scaled(update.rule, weight.clone(), grad);
+  Trained wanted(update.rule, weight.to(at::kFloat), grad.to(at::kFloat) * 0.37F);
+  update.rounding_key = 5;
+  wanted.update(update);
+  update.gradient_scale = 0.37;
+  scaled.update(update);
+  store_rounded(weight, wanted.weight, update.rounding_key);
+  wanted.weight = weight;
+  scaled.expect_equals(wanted);
+}
+
+void expect_no_change_for(Update8bit update, double scale, const at::Device& device) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor weight = normal({700}).to(device, type),
+                     grad = normal({700}, 2).to(device, type);
+    Trained trained(update.rule, weight, grad), fresh(update.rule, weight.clone(), grad);
+    trained.update(update, single(scale, device));
+    trained.expect_equals(fresh);
+  }
+}
+
+TEST_P(Rules8bit, ScaleGradientsOnTheWay) {
+  expect_scaled_on_the_way(GetParam(), at::kCPU);
+  expect_narrow_scaled_on_the_way(GetParam(), at::kCPU);
+}
+
+TEST_P(Rules8bit, ScaleGradientsOnTheWayOnCuda) {
+  if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
+  expect_scaled_on_the_way(GetParam(), at::kCUDA);
+  expect_narrow_scaled_on_the_way(GetParam(), at::kCUDA);
+}
+
+TEST_P(Rules8bit, ChangeNothingWhereTheScaleIsNotFinite) {
+  for (const double scale : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    expect_no_change_for(GetParam(), scale, at::kCPU);
+    if (load_cuda()) expect_no_change_for(GetParam(), scale, at::kCUDA);
+  }
 }
 
 TEST_P(Rules8bit, RefusesWhatDoesNotFit) {
@@ -256,6 +366,9 @@ TEST_P(Rules8bit, RefusesWhatDoesNotFit) {
   EXPECT_THROW(update_8bit(weight, normal({299}), states, GetParam()), c10::Error);
   EXPECT_THROW(update_8bit(weight, normal({300}).to(at::kBFloat16), states, GetParam()),
                c10::Error);
+  for (const at::Tensor& scale : {at::ones({2}), at::ones({}, at::kDouble)}) {
+    EXPECT_THROW(update_8bit(weight, normal({300}), states, GetParam(), scale), c10::Error);
+  }
   states.back().absmax = at::zeros({1});
   EXPECT_THROW(update_8bit(weight, normal({300}), states, GetParam()), c10::Error);
   states.pop_back();

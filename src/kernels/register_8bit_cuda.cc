@@ -38,16 +38,13 @@ at::Tensor dequantize_on_cuda(const at::Tensor& codes, const at::Tensor& absmax,
 }
 
 void update_on_cuda(at::Tensor& weight, const at::Tensor& grad, at::TensorList states, int64_t rule,
-                    at::ArrayRef<double> numbers, int64_t key) {
-  const Update8bit update = unpacked_8bit(rule, numbers, key);
-  check_update_8bit(weight, grad, states, update.rule);
-  if (weight.numel() == 0) return;
+                    at::ArrayRef<double> numbers, int64_t key,
+                    const std::optional<at::Tensor>& scale) {
   const c10::cuda::CUDAGuard guard(weight.device());
-  const at::Tensor dense_grad = grad.contiguous();
-  at::Tensor dense = weight.contiguous();
-  const Update8bitJob job = job_8bit(update, dense, dense_grad, states);
-  C10_CUDA_CHECK(launch_update_8bit(job, c10::cuda::getCurrentCUDAStream()));
-  if (!dense.is_same(weight)) weight.copy_(dense);
+  const auto run = [](const Update8bitJob& job) {
+    C10_CUDA_CHECK(launch_update_8bit(job, c10::cuda::getCurrentCUDAStream()));
+  };
+  update_in_place_8bit(weight, grad, states, unpacked_8bit(rule, numbers, key), scale, run);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct Update8bit {
   double weight_decay = 0;
   int64_t time = 1;  // of this update, from 1: for the correction of moments that started at 0
   bool nesterov = false;
+  double gradient_scale = 1;  // a gradient counts as this times what it is
   uint64_t rounding_key = 0;  // of bf16 weights
 };
 

@@ -1,5 +1,7 @@
 #include "kernels/update_8bit_cpu.h"
 
+#include <cmath>
+
 #include "kernels/rounding_bits.h"
 
 namespace sdtune {
@@ -43,20 +45,73 @@ SDTUNE_INLINE float quantize_block(const float* __restrict x, const DynamicCode&
   return absmax;
 }
 
-SDTUNE_INLINE void widen(const BFloat16Bits* __restrict from, float* __restrict to, int count) {
-  for (int i = 0; i < count; ++i) to[i] = load(from[i]);
+// Elements from `start` on, times the scale.
+template <class T>
+SDTUNE_INLINE void gather(const T* __restrict from, const MemoryOrder& order, int64_t start,
+                          float scale, float* __restrict to, int count) {
+  if (order.plane == 1) {
+    for (int i = 0; i < count; ++i) to[i] = scale * load(from[start + i]);
+  } else {
+    for (int i = 0; i < count; ++i) to[i] = scale * load(from[place_in_memory(order, start + i)]);
+  }
 }
 
-// The bits of store_rounded() in stochastic_round.h.
+template <class T>
+SDTUNE_INLINE void scatter(const T* __restrict from, const MemoryOrder& order, int64_t start,
+                           T* __restrict to, int count) {
+  for (int i = 0; i < count; ++i) to[place_in_memory(order, start + i)] = from[i];
+}
+
+// The bits of store_rounded() in stochastic_round.h for contiguous weights.
 SDTUNE_INLINE void store_rounded(const float* __restrict from, const Update8bitJob& job,
                                  int64_t start, int count) {
-  BFloat16Bits* __restrict to = job.narrow_weight + start;
+  BFloat16Bits rounded[kBlock8bit];
+  const bool is_mapped = job.order.plane != 1;
+  BFloat16Bits* __restrict to = is_mapped ? rounded : job.narrow_weight + start;
   const uint64_t key = job.rounding_key;
   const uint32_t block_key = rounding_block_key(key, start / kRoundingBlock);
   const auto place = static_cast<uint32_t>(start % kRoundingBlock);
   const auto n = static_cast<uint32_t>(count);
   for (uint32_t i = 0; i < n; ++i) {
     to[i].bits = round_to_bf16_bits(bits_as<uint32_t>(from[i]), key, block_key, place + i);
+  }
+  if (is_mapped) scatter(rounded, job.order, start, job.narrow_weight, count);
+}
+
+// Weights and gradients of a block in fp32: where they lie, or copies.
+struct WideBlock {
+  float* __restrict weight;
+  const float* __restrict grad;
+};
+struct WideCopies {
+  alignas(64) float weight[kBlock8bit];
+  alignas(64) float grad[kBlock8bit];
+};
+
+SDTUNE_INLINE WideBlock read_block(const Update8bitJob& job, float scale, int64_t start, int count,
+                                   WideCopies& copies) {
+  const bool narrow = job.narrow_weight != nullptr;
+  if (!narrow && job.order.plane == 1) {
+    if (scale == 1) return {job.weight + start, job.grad + start};
+    gather(job.grad, job.order, start, scale, copies.grad, count);
+    return {job.weight + start, copies.grad};
+  }
+  if (narrow) {
+    gather(job.narrow_weight, job.order, start, 1.0F, copies.weight, count);
+    gather(job.narrow_grad, job.order, start, scale, copies.grad, count);
+  } else {
+    gather(job.weight, job.order, start, 1.0F, copies.weight, count);
+    gather(job.grad, job.order, start, scale, copies.grad, count);
+  }
+  return {copies.weight, copies.grad};
+}
+
+SDTUNE_INLINE void write_block(const Update8bitJob& job, const WideBlock& wide, int64_t start,
+                               int count) {
+  if (job.narrow_weight != nullptr) {
+    store_rounded(wide.weight, job, start, count);
+  } else if (job.order.plane != 1) {
+    scatter<float>(wide.weight, job.order, start, job.weight, count);
   }
 }
 
@@ -65,9 +120,9 @@ SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, 
   constexpr int kStates = states_of(rule);
   const Coefficients8bit c = job.coefficients;
   const bool plain = job.plain[0] != nullptr;
-  const bool narrow = job.narrow_weight != nullptr;
-  alignas(64) float wide_weight[kBlock8bit];
-  alignas(64) float wide_grad[kBlock8bit];
+  const float scale = gradient_scale_of(job);
+  if (!std::isfinite(scale)) return;
+  WideCopies copies;
   alignas(64) float values[kStates][kBlock8bit];
   float* states[kStates];
   for (int64_t block = first_block; block < end_block; ++block) {
@@ -79,14 +134,11 @@ SDTUNE_INLINE void update_blocks(const Update8bitJob& job, int64_t first_block, 
       dequantize_block(job.states[s].codes + start, job.states[s].absmax[block],
                        dynamic_code(state_is_signed(rule, s)), values[s], count);
     }
-    if (narrow) {
-      widen(job.narrow_weight + start, wide_weight, count);
-      widen(job.narrow_grad + start, wide_grad, count);
-    }
-    float* __restrict weight = narrow ? wide_weight : job.weight + start;
-    const float* __restrict grad = narrow ? wide_grad : job.grad + start;
+    const WideBlock wide = read_block(job, scale, start, count, copies);
+    float* __restrict weight = wide.weight;
+    const float* __restrict grad = wide.grad;
     for (int i = 0; i < count; ++i) update_element<rule>(c, grad[i], weight[i], states, i);
-    if (narrow) store_rounded(wide_weight, job, start, count);
+    write_block(job, wide, start, count);
     for (int s = 0; s < kStates && !plain; ++s) {
       job.states[s].absmax[block] = quantize_block(
           values[s], dynamic_code(state_is_signed(rule, s)), job.states[s].codes + start, count);
