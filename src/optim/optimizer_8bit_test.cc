@@ -51,9 +51,6 @@ void take_steps(Optimizer& optimizer, Net& net, int64_t first, int64_t end) {
 
 OptimizerArguments words(const std::vector<std::string>& list) { return OptimizerArguments(list); }
 
-// The same values in another layout, which the one-pass update does not take.
-at::Tensor transposed(const at::Tensor& gradient) { return gradient.t().contiguous().t(); }
-
 struct Named {
   std::string type;
   std::vector<std::string> arguments;
@@ -91,7 +88,7 @@ TEST_P(Optimizers8bit, TrainBf16Weights) {
   EXPECT_TRUE(net.matrix.isfinite().all().item<bool>());
 }
 
-// A gradient in another layout sends a bf16 weight through the base's fp32 copy.
+// A gradient in fp32 sends a bf16 weight through the base's fp32 copy.
 TEST_P(Optimizers8bit, TrainBf16WeightsInOnePassToTheSameBits) {
   Net one_pass, copied;
   for (Net* net : {&one_pass, &copied}) {
@@ -104,12 +101,43 @@ TEST_P(Optimizers8bit, TrainBf16WeightsInOnePassToTheSameBits) {
       net->set_gradients(static_cast<uint64_t>(step));
       const at::Tensor narrow = net->matrix.grad().to(at::kBFloat16);
       net->matrix.mutable_grad().reset();
-      net->matrix.mutable_grad() = net == &one_pass ? narrow : transposed(narrow);
+      net->matrix.mutable_grad() = net == &one_pass ? narrow : narrow.to(at::kFloat);
     }
     a->step({.seed = 3, .step = step});
     b->step({.seed = 3, .step = step});
   }
   EXPECT_TRUE(one_pass.matrix.equal(copied.matrix));
+}
+
+at::Tensor convolution(uint64_t seed, at::ScalarType type, const at::Device& device) {
+  return normal({24, 40, 3, 3}, seed, 0.1).to(device, type);
+}
+
+void expect_layouts_to_train_alike(const Named& named, at::ScalarType type,
+                                   const at::Device& device) {
+  const auto trained = [&](at::MemoryFormat of_weight, at::MemoryFormat of_gradient) {
+    at::Tensor weight = convolution(1, type, device).contiguous(of_weight).requires_grad_(true);
+    const auto optimizer =
+        make_optimizer(named.type, {{{{"w", weight}}, 1e-3}}, words(named.arguments));
+    for (int64_t step = 0; step < 3; ++step) {
+      weight.mutable_grad() =
+          convolution(10 + static_cast<uint64_t>(step), type, device).contiguous(of_gradient);
+      optimizer->step({.seed = 3, .step = step});
+    }
+    return weight.detach();
+  };
+  constexpr auto kPlain = at::MemoryFormat::Contiguous, kLast = at::MemoryFormat::ChannelsLast;
+  const at::Tensor wanted = trained(kPlain, kPlain);
+  EXPECT_TRUE(trained(kLast, kLast).equal(wanted)) << type << device;
+  EXPECT_TRUE(trained(kLast, kPlain).equal(wanted)) << type << device;
+}
+
+TEST_P(Optimizers8bit, TrainChannelsLastWeightsToTheSameBits) {
+  if (!GetParam().type.ends_with("8bit")) GTEST_SKIP() << "in the order of memory";
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    expect_layouts_to_train_alike(GetParam(), type, at::kCPU);
+    if (load_cuda()) expect_layouts_to_train_alike(GetParam(), type, at::kCUDA);
+  }
 }
 
 TEST_P(Optimizers8bit, DoOnCudaWhatTheyDoOnTheCpu) {

@@ -10,6 +10,27 @@
 
 namespace sdtune {
 
+namespace {
+
+// Strides of dimensions of size 1 say nothing.
+bool are_laid_out_alike(const at::Tensor& a, const at::Tensor& b) {
+  for (int64_t d = 0; d < a.dim(); ++d) {
+    if (a.size(d) > 1 && a.stride(d) != b.stride(d)) return false;
+  }
+  return true;
+}
+
+// Fused kernels walk weights and gradients in the order of memory.
+at::Tensor laid_out_as(const at::Tensor& weight, const at::Tensor& gradient) {
+  if (gradient.strides() == weight.strides()) return gradient;
+  if (are_laid_out_alike(gradient, weight)) {
+    return gradient.as_strided(weight.sizes(), weight.strides());
+  }
+  return at::empty_like(weight).copy_(gradient);
+}
+
+}  // namespace
+
 void ParameterState::add(std::string name, at::Tensor tensor) {
   tensors_.emplace_back(std::move(name), std::move(tensor));
 }
@@ -62,22 +83,16 @@ TensorUpdate TensorOptimizer::prepare(size_t group, size_t index, const UpdateMo
   const uint64_t high = random.next();
   at::Tensor weight = parameter.tensor.detach();
   at::Tensor gradient = parameter.tensor.grad();
-  const auto is_narrow = [](const at::Tensor& t) {
-    return t.scalar_type() == at::kBFloat16 && t.is_contiguous();
-  };
+  const auto is_narrow = [](const at::Tensor& t) { return t.scalar_type() == at::kBFloat16; };
   if (!rounds_by_itself() || !rounds_stochastically_ || !is_narrow(weight) ||
       !is_narrow(gradient)) {
     weight = weight.to(at::kFloat);
     gradient = gradient.to(at::kFloat);
   }
-  // Fused kernels walk both in the order of memory.
-  if (gradient.strides() != weight.strides()) {
-    gradient = at::empty_like(weight).copy_(gradient);
-  }
   return {.group = group,
           .index = index,
           .weight = weight,
-          .gradient = gradient,
+          .gradient = laid_out_as(weight, gradient),
           .rate = rate(group, moment),
           .gradient_scale = moment.gradient_scale,
           .device_scale = moment.device_scale,

@@ -71,8 +71,8 @@ class TensorOptimizer : public Optimizer {
   virtual void add_state(const at::Tensor& parameter, ParameterState& state) const = 0;
   // The rule: changes update.weight and update.state. No gradients are recorded.
   virtual void apply(TensorUpdate& update) = 0;
-  // Whether apply() also takes contiguous bf16 weights with bf16 gradients, and stores them as
-  // store_rounded() would with update.rounding_key: saves the fp32 copies.
+  // Whether apply() also takes bf16 weights with bf16 gradients, and stores them by stochastic
+  // rounding with update.rounding_key: saves the fp32 copies.
   virtual bool rounds_by_itself() const { return false; }
   // The rule for fp32 parameters of one group, where a kernel may take them all at once.
   virtual void apply_together(std::vector<TensorUpdate>& updates);

@@ -103,6 +103,39 @@ TEST(TensorOptimizer, GradientsInAnotherLayoutMeanTheSame) {
   EXPECT_LT((plain - last).abs().max().item<double>(), 1e-6);
 }
 
+// Remembers what it is given.
+class Given : public TensorOptimizer {
+ public:
+  using TensorOptimizer::TensorOptimizer;
+  at::Tensor weight, gradient;
+
+ protected:
+  void add_state(const at::Tensor&, ParameterState&) const override {}
+  void apply(TensorUpdate& update) override {
+    weight = update.weight;
+    gradient = update.gradient;
+  }
+};
+
+TEST(TensorOptimizer, GradientsThatDifferInEmptyStridesAloneAreNotCopied) {
+  for (const auto& [sizes, is_same] :
+       std::vector<std::pair<std::vector<int64_t>, bool>>{{{6, 4, 1, 1}, true},
+                                                          {{1, 4, 3, 3}, false},
+                                                          {{6, 1, 3, 3}, true},
+                                                          {{6, 4, 3, 1}, false}}) {
+    const at::Tensor values = at::randn(sizes).contiguous(at::MemoryFormat::ChannelsLast);
+    at::Tensor weight = at::empty(sizes, at::MemoryFormat::ChannelsLast).copy_(values);
+    const at::Tensor gradient = at::randn(sizes);
+    ASSERT_NE(weight.strides(), gradient.strides());
+    weight.requires_grad_(true).mutable_grad() = gradient;
+    Given optimizer({{{{"w", weight}}, 1}});
+    optimizer.step({});
+    EXPECT_EQ(optimizer.gradient.is_alias_of(gradient), is_same) << sizes;
+    EXPECT_EQ(optimizer.gradient.strides(), optimizer.weight.strides()) << sizes;
+    EXPECT_TRUE(optimizer.gradient.equal(gradient)) << sizes;
+  }
+}
+
 TEST(TensorOptimizer, UpdatingTensorByTensorIsTheStep) {
   at::Tensor a = weight_of(at::kFloat, 1.0), b = weight_of(at::kFloat, 1.0);
   Descent whole({{{{"w", a}}, 0.1}}), single({{{{"w", b}}, 0.1}});

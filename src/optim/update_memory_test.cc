@@ -19,11 +19,15 @@ TEST(UpdateMemory, IsNothingForKernelsInOnePass) {
   for (const char* type : {"AdamW", "SGDNesterov", "AdamW8bit", "Lion8bit", "PagedAdamW"}) {
     EXPECT_LT(bytes(type, shape(at::kFloat)), 0.05) << type;
   }
+  const at::Tensor convolution = shape(at::kFloat, {1280, 640, 3, 3});
+  EXPECT_LT(bytes("AdamW8bit", convolution.contiguous(at::MemoryFormat::ChannelsLast)), 0.05);
 }
 
 TEST(UpdateMemory, CountsFp32CopiesOfNarrowWeightsWhereARuleNeedsThem) {
   EXPECT_NEAR(bytes("AdamW", shape(at::kBFloat16)), 8, 0.05);
   EXPECT_LT(bytes("AdamW8bit", shape(at::kBFloat16)), 0.05);
+  const at::Tensor convolution = shape(at::kBFloat16, {1280, 640, 3, 3});
+  EXPECT_LT(bytes("AdamW8bit", convolution.contiguous(at::MemoryFormat::ChannelsLast)), 0.05);
   EXPECT_NEAR(bytes("AdamW8bit", shape(at::kBFloat16), {"stochastic_rounding=False"}), 8, 0.05);
   EXPECT_NEAR(bytes("AdamW8bit", shape(at::kHalf)), 8, 0.05);
 }
