@@ -1,22 +1,9 @@
 #include "optim/adamw.h"
 
-#include <algorithm>
-
 #include "kernels/adamw_device.h"
 #include "optim/optimizer_table.h"
 
 namespace sdtune {
-
-namespace {
-
-bool are_on_cpu(const std::vector<ParameterGroup>& groups) {
-  const auto is_on_cpu = [](const NamedParameter& p) { return p.tensor.is_cpu(); };
-  return std::all_of(groups.begin(), groups.end(), [&](const ParameterGroup& group) {
-    return std::all_of(group.parameters.begin(), group.parameters.end(), is_on_cpu);
-  });
-}
-
-}  // namespace
 
 AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions options)
     : TensorOptimizer(std::move(groups)), options_(options), is_on_cpu_(are_on_cpu(groups_)) {}

@@ -18,6 +18,8 @@ class Subtract : public TensorOptimizer {
   using TensorOptimizer::TensorOptimizer;
   bool scales_gradients() const override { return true; }
   bool takes_device_scale() const override { return true; }
+  void forget_update(size_t, size_t index) override { forgotten.push_back(index); }
+  std::vector<size_t> forgotten;
 
  protected:
   void add_state(const at::Tensor&, ParameterState&) const override {}
@@ -98,11 +100,12 @@ TEST(DeviceScale, FusedUpdatesLeaveATensorWhoseGradientIsNotFinite) {
   fused.begin({});
   const at::Tensor infinite = at::full({}, std::numeric_limits<float>::infinity());
   (model.weights[0].sum() + model.weights[1] * infinite).backward();
-  EXPECT_EQ(fused.bad_parameter(), "b");
+  EXPECT_EQ(fused.finish(), "b");
   EXPECT_EQ(model.weights[0][1].item<float>(), -1);
   EXPECT_EQ(model.weights[1].item<float>(), 0);
+  EXPECT_EQ(model.optimizer.forgotten, std::vector<size_t>{1});
   fused.begin({});
-  EXPECT_EQ(fused.bad_parameter(), "");
+  EXPECT_EQ(fused.finish(), "");
 }
 
 }  // namespace

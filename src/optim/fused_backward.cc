@@ -50,7 +50,7 @@ FusedBackward::~FusedBackward() {
 void FusedBackward::begin(const UpdateMoment& moment) {
   moment_ = moment;
   squares_.reset();
-  names_.clear();
+  places_.clear();
   norms_.clear();
 }
 
@@ -58,13 +58,17 @@ at::Tensor FusedBackward::norm() const {
   return squares_.defined() ? squares_.sqrt() : at::zeros({}, at::kFloat);
 }
 
-std::string FusedBackward::bad_parameter() const {
-  if (norms_.empty()) return "";
+std::string FusedBackward::finish() {
+  std::string bad;
+  if (norms_.empty()) return bad;
   const at::Tensor norms = at::stack(norms_).cpu();
-  for (size_t i = 0; i < names_.size(); ++i) {
-    if (!std::isfinite(norms.const_data_ptr<float>()[i])) return names_[i];
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (std::isfinite(norms.const_data_ptr<float>()[i])) continue;
+    const auto [group, index] = places_[i];
+    if (bad.empty()) bad = optimizer_.groups()[group].parameters[index].name;
+    if (optimizer_.takes_device_scale()) optimizer_.forget_update(group, index);
   }
-  return "";
+  return bad;
 }
 
 void FusedBackward::update(size_t group, size_t index) {
@@ -74,7 +78,7 @@ void FusedBackward::update(size_t group, size_t index) {
   const at::Tensor norm =
       clip_gradients_for(optimizer_, {parameter.tensor.grad()}, max_norm_, moment);
   squares_ = squares_.defined() ? squares_ + norm.square() : norm.square();
-  names_.push_back(parameter.name);
+  places_.push_back({group, index});
   norms_.push_back(norm);
   // What is updated cannot be taken back: one host sync a tensor, but where the device knows.
   if (optimizer_.takes_device_scale() || std::isfinite(norm.item<float>())) {

@@ -22,9 +22,9 @@ class FusedBackward {
   void begin(const UpdateMoment& moment);
   // Joint L2 norm of the gradients since begin(), before clipping: [] fp32 on their device.
   at::Tensor norm() const;
-  // The first parameter whose gradient was not finite, and which was therefore left as it was; ""
-  // when all were. One host sync.
-  std::string bad_parameter() const;
+  // Once after the pass: the first parameter whose gradient was not finite, and which was therefore
+  // left as it was; "" when all were. One host sync.
+  std::string finish();
 
  private:
   void update(size_t group, size_t index);
@@ -33,8 +33,11 @@ class FusedBackward {
   double max_norm_;
   UpdateMoment moment_;
   at::Tensor squares_;
-  std::vector<std::string> names_;  // of the gradients since begin()
-  std::vector<at::Tensor> norms_;   // as many
+  struct Place {
+    size_t group, index;
+  };
+  std::vector<Place> places_;      // of the gradients since begin()
+  std::vector<at::Tensor> norms_;  // as many
 };
 
 }  // namespace sdtune

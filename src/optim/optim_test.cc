@@ -83,7 +83,8 @@ std::pair<at::Tensor, at::Tensor> after_step(const std::string& type, Clip clip)
 }
 
 TEST(ClipGradients, AheadOfAnUpdateGivesTheSameWeights) {
-  for (const std::string type : {"AdamW", "Adam", "Lion", "AdamW8bit"}) {
+  for (const std::string type :
+       {"AdamW", "Adam", "Lion", "AdamW8bit", "Lion8bit", "AdEMAMix8bit"}) {
     const auto [before, clipped] = after_step(type, [](Optimizer& optimizer, UpdateMoment&) {
       clip_gradients(optimizer.gradients(), 0.5);
     });
@@ -93,7 +94,7 @@ TEST(ClipGradients, AheadOfAnUpdateGivesTheSameWeights) {
           EXPECT_NEAR(norm.item<double>(), std::sqrt(9 + 0.49 + 16), 1e-6);
         });
     EXPECT_TRUE(before.equal(on_the_way)) << type;
-    const bool scales = type.starts_with("Adam") && !type.ends_with("8bit");
+    const bool scales = type.starts_with("Adam") || type.ends_with("8bit");
     EXPECT_EQ(left[0].item<float>(), scales ? 3.0f : clipped[0].item<float>()) << type;
   }
 }

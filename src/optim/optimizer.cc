@@ -41,6 +41,14 @@ void Optimizer::update_tensor(size_t, size_t, const UpdateMoment&) {
   throw Error("this optimizer needs all gradients at once");
 }
 
+void Optimizer::forget_step() {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      if (groups_[g].parameters[i].tensor.grad().defined()) forget_update(g, i);
+    }
+  }
+}
+
 std::optional<double> Optimizer::adapted_rate(size_t) const { return std::nullopt; }
 
 void Optimizer::keep_state_on_host() {

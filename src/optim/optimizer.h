@@ -60,6 +60,12 @@ class Optimizer {
   // nobody waits for that. Where it does, it scales_gradients() too.
   virtual bool takes_device_scale() const { return false; }
 
+  // What the host says when it hears that the last update of a parameter, or of all that have
+  // gradients, changed nothing for its device_scale: rules that count updates on the host take that
+  // one back.
+  virtual void forget_update(size_t /*group*/, size_t /*index*/) {}
+  void forget_step();
+
   // Visits the state tensors by name, "<parameter>.exp_avg" and so on, making those that are not
   // there yet: for saving, and for filling when a run resumes. Names do not depend on groups.
   virtual void visit_state(const StateVisitor& visitor) = 0;

@@ -128,7 +128,12 @@ OptimizerEntry entry_paged_adamw(const std::string& name) {
 }  // namespace
 
 Optimizer8bit::Optimizer8bit(std::vector<ParameterGroup> groups, Optimizer8bitOptions options)
-    : TensorOptimizer(std::move(groups)), options_(options) {}
+    : TensorOptimizer(std::move(groups)), options_(options), is_on_cpu_(are_on_cpu(groups_)) {}
+
+// Only what is counted on the host changed; see apply().
+void Optimizer8bit::forget_update(size_t group, size_t index) {
+  state_of(group, index)["step"].sub_(1);
+}
 
 void Optimizer8bit::add_state(const at::Tensor& parameter, ParameterState& state) const {
   const Rule8bit rule = options_.update.rule;
@@ -149,6 +154,7 @@ void Optimizer8bit::apply(TensorUpdate& update) {
   ParameterState& state = update.state;
   Update8bit now = options_.update;
   now.rate = update.rate;
+  now.gradient_scale = update.gradient_scale;
   now.rounding_key = update.rounding_key;
   now.time = static_cast<int64_t>(count_step(state));
   warm_up(options_, now);
@@ -160,7 +166,7 @@ void Optimizer8bit::apply(TensorUpdate& update) {
       moments.push_back({state[name + "_codes"], state[name + "_absmax"]});
     }
   }
-  update_8bit(update.weight, update.gradient, moments, now);
+  update_8bit(update.weight, update.gradient, moments, now, update.device_scale);
 }
 
 OptimizerTable optimizers_8bit() {

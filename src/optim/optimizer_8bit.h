@@ -21,6 +21,10 @@ class Optimizer8bit : public TensorOptimizer {
  public:
   Optimizer8bit(std::vector<ParameterGroup> groups, Optimizer8bitOptions options);
 
+  bool scales_gradients() const override { return true; }
+  bool takes_device_scale() const override { return !is_on_cpu_; }
+  void forget_update(size_t group, size_t index) override;
+
  protected:
   // For each of the rule's moments, "exp_avg" say, "exp_avg_codes" (uint8) and "exp_avg_absmax"
   // (fp32, one for each 256), or "exp_avg" (fp32) for a small tensor; and "step".
@@ -30,6 +34,7 @@ class Optimizer8bit : public TensorOptimizer {
 
  private:
   Optimizer8bitOptions options_;
+  bool is_on_cpu_;  // every parameter
 };
 
 }  // namespace sdtune

@@ -140,6 +140,34 @@ TEST_P(Optimizers8bit, TrainChannelsLastWeightsToTheSameBits) {
   }
 }
 
+// Two steps with one between them that the device left out.
+void expect_step_to_be_forgotten(const Named& named, const at::Device& device) {
+  Net plain, skipping;
+  for (Net* net : {&plain, &skipping}) {
+    net->matrix = net->matrix.detach().to(device).requires_grad_(true);
+    net->vector = net->vector.detach().to(device).requires_grad_(true);
+  }
+  const auto a = make_optimizer(named.type, plain.groups(), words(named.arguments));
+  const auto b = make_optimizer(named.type, skipping.groups(), words(named.arguments));
+  take_steps(*a, plain, 0, 1);
+  take_steps(*b, skipping, 0, 1);
+  skipping.set_gradients(5);
+  const auto options = at::TensorOptions(at::kFloat).device(device);
+  b->step({.step = 1, .device_scale = at::full({}, std::nan(""), options)});
+  b->forget_step();
+  EXPECT_TRUE(skipping.matrix.equal(plain.matrix) && skipping.vector.equal(plain.vector));
+  take_steps(*a, plain, 1, 2);
+  take_steps(*b, skipping, 1, 2);
+  EXPECT_TRUE(skipping.matrix.equal(plain.matrix) && skipping.vector.equal(plain.vector));
+  const std::map<std::string, at::Tensor> wanted = state_of(*a);
+  for (const auto& [name, state] : state_of(*b)) EXPECT_TRUE(state.equal(wanted.at(name))) << name;
+}
+
+TEST_P(Optimizers8bit, ForgetAStepThatTheDeviceLeftOut) {
+  if (GetParam().type.ends_with("8bit")) expect_step_to_be_forgotten(GetParam(), at::kCPU);
+  if (load_cuda()) expect_step_to_be_forgotten(GetParam(), at::kCUDA);
+}
+
 TEST_P(Optimizers8bit, DoOnCudaWhatTheyDoOnTheCpu) {
   if (!load_cuda()) GTEST_SKIP() << "no CUDA device";
   Net here, there;

@@ -31,6 +31,13 @@ at::Tensor laid_out_as(const at::Tensor& weight, const at::Tensor& gradient) {
 
 }  // namespace
 
+bool are_on_cpu(const std::vector<ParameterGroup>& groups) {
+  return std::ranges::all_of(groups, [](const ParameterGroup& group) {
+    return std::ranges::all_of(group.parameters,
+                               [](const NamedParameter& p) { return p.tensor.is_cpu(); });
+  });
+}
+
 void ParameterState::add(std::string name, at::Tensor tensor) {
   tensors_.emplace_back(std::move(name), std::move(tensor));
 }

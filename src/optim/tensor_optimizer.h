@@ -32,6 +32,9 @@ class ParameterState {
   std::vector<std::pair<std::string, at::Tensor>> tensors_;
 };
 
+// Every parameter of the groups.
+bool are_on_cpu(const std::vector<ParameterGroup>& groups);
+
 // Zeros in fp32 with the parameter's shape, memory layout and device.
 at::Tensor state_zeros(const at::Tensor& parameter);
 // A number as state: [] fp64 on the CPU, so that it is read without waiting for a device.

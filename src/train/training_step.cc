@@ -82,7 +82,7 @@ at::Tensor clip(const Optimizer& optimizer, const std::vector<at::Tensor>& gradi
 // The updates were made in the backward pass, but for gradients that were not finite.
 void finish_fused(const Trainee& trainee, StepResult& result) {
   result.grad_norm = trainee.fused->norm().item<double>();
-  const std::string bad = trainee.fused->bad_parameter();
+  const std::string bad = trainee.fused->finish();
   result.updated = result.finite = bad.empty() && std::isfinite(result.loss);
   if (!bad.empty()) result.bad_tensor = "gradient of " + bad;
 }
@@ -124,6 +124,7 @@ void update_on_device(Trainee& trainee, const StepPlace& place, const Clipping& 
   read(values, result);
   const bool has_norm = std::isfinite(result.grad_norm);
   result.updated = has_norm && std::isfinite(result.loss);
+  if (!result.updated) trainee.optimizer->forget_step();
   finish_update(trainee, trainee.scaler && !has_norm, result);
 }
 

@@ -25,10 +25,13 @@ class Descent : public TensorOptimizer {
       : TensorOptimizer(std::move(groups)), on_device_(on_device) {}
   bool scales_gradients() const override { return true; }
   bool takes_device_scale() const override { return on_device_; }
+  void forget_update(size_t, size_t) override { --updates; }
+  int64_t updates = 0;  // of tensors
 
  protected:
   void add_state(const at::Tensor&, ParameterState&) const override {}
   void apply(TensorUpdate& update) override {
+    ++updates;
     if (on_device_) {
       const at::Tensor& scale = update.device_scale;
       const at::Tensor change = update.gradient * (scale * update.rate);
@@ -124,6 +127,7 @@ TEST_F(TrainingStep, ThatIsNotFiniteChangesNothing) {
     EXPECT_FALSE(result.finite);
     EXPECT_TRUE(result.bad_tensor.starts_with("gradient of unet")) << result.bad_tensor;
     EXPECT_TRUE(weight(trained).equal(before));
+    EXPECT_EQ(dynamic_cast<Descent&>(*trained.optimizer).updates, 0);
     EXPECT_TRUE(trained.optimizer->gradients().empty());
   }
 }
